@@ -1,1 +1,18 @@
-//! (placeholder)
+//! The words of Holdfast as types, and its pure decisions.
+//!
+//! No IO, no clock, no randomness and no Kubernetes client: everything here can be tested by
+//! calling it. Other rooms parse into these types at their edge and pass them on.
+
+pub mod hook;
+pub mod id;
+pub mod label;
+pub mod manifest;
+pub mod object;
+pub mod outcome;
+pub mod point;
+pub mod restore;
+pub mod scope;
+
+pub use id::{AppId, Epoch, PointId, RunId, TenantId};
+pub use object::{GroupKind, ObjectRef, ResourceType};
+pub use outcome::{Outcome, Problem};

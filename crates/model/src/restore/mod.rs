@@ -1,0 +1,1 @@
+//! What a restore changes in objects and in which order it creates them.
