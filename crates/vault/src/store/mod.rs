@@ -1,0 +1,296 @@
+//! A place that keeps objects: any object store below a prefix, with retries and counters.
+
+mod claim;
+mod connect;
+mod retry;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+pub use claim::Claim;
+pub use connect::{Credentials, StoreOptions};
+pub use retry::RetryPolicy;
+
+use crate::error::{Error, Result};
+
+/// A place that keeps objects below a prefix. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    prefix: Path,
+}
+
+struct Inner {
+    objects: Arc<dyn ObjectStore>,
+    address: String,
+    retry: RetryPolicy,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+/// What a store was asked to do since it was connected, over all its clones and scopes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Requests, retries included.
+    pub requests: u64,
+    /// Requests that were repeated because the one before failed.
+    pub retries: u64,
+    /// Bytes of objects sent, retries included.
+    pub sent: u64,
+    /// Bytes of objects received.
+    pub received: u64,
+}
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Path below the listed directory.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({}/{})", self.inner.address, self.prefix)
+    }
+}
+
+impl Store {
+    /// Connects to the store at `url`: `s3://bucket/prefix`, `gs://bucket/prefix`,
+    /// `az://container/prefix` or `file:///directory`. No request is made yet.
+    ///
+    /// # Errors
+    /// An address, option or credential that cannot be understood.
+    pub fn connect(url: &str, options: &StoreOptions, credentials: &Credentials) -> Result<Self> {
+        connect::connect(url, options, credentials)
+    }
+
+    /// A store in this process's memory, for tests and rehearsals.
+    pub fn in_memory() -> Self {
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        Self::from_object_store(objects, RetryPolicy::none())
+    }
+
+    /// A store over any object store.
+    pub fn from_object_store(objects: Arc<dyn ObjectStore>, retry: RetryPolicy) -> Self {
+        let address = objects.to_string();
+        Self::new(objects, address, retry, Path::default())
+    }
+
+    fn new(objects: Arc<dyn ObjectStore>, address: String, retry: RetryPolicy, prefix: Path) -> Self {
+        let inner = Inner { objects, address, retry, counters: Counters::default() };
+        Self { inner: Arc::new(inner), prefix }
+    }
+
+    /// The same store, seen from a directory below.
+    pub fn scoped(&self, prefix: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), prefix: self.path(prefix) }
+    }
+
+    /// Path of an object in the underlying store, for messages.
+    pub fn locate(&self, path: &str) -> String {
+        self.path(path).to_string()
+    }
+
+    /// Address and prefix, for messages.
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.inner.address, self.prefix)
+    }
+
+    /// What was done so far.
+    pub fn stats(&self) -> StoreStats {
+        let counters = &self.inner.counters;
+        StoreStats {
+            requests: counters.requests.load(Ordering::Relaxed),
+            retries: counters.retries.load(Ordering::Relaxed),
+            sent: counters.sent.load(Ordering::Relaxed),
+            received: counters.received.load(Ordering::Relaxed),
+        }
+    }
+
+    fn path(&self, below: &str) -> Path {
+        let parts = below.split('/').filter(|part| !part.is_empty());
+        self.prefix.parts().chain(parts.map(Into::into)).collect()
+    }
+
+    /// The whole object.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; [`Error::is_not_found`] tells an absent object apart.
+    pub async fn get(&self, path: &str) -> Result<Bytes> {
+        self.fetch(path, None).await
+    }
+
+    /// The whole object, or `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] for anything but absence.
+    pub async fn find(&self, path: &str) -> Result<Option<Bytes>> {
+        match self.get(path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// These bytes of the object; fewer if it ends before.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], also if the object ends before the range begins.
+    pub async fn get_range(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        self.fetch(path, Some(range)).await
+    }
+
+    async fn fetch(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
+        let location = self.path(path);
+        let attempt = || async {
+            let mut options = GetOptions::default();
+            options.range = range.clone().map(GetRange::Bounded);
+            let bytes = self.inner.objects.get_opts(&location, options).await?.bytes().await?;
+            self.inner.counters.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            Ok(bytes)
+        };
+        self.retried("read", &location, attempt).await
+    }
+
+    /// Size of the object in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn size(&self, path: &str) -> Result<u64> {
+        let location = self.path(path);
+        let attempt = || async { Ok(self.inner.objects.head(&location).await?.size) };
+        self.retried("look at", &location, attempt).await
+    }
+
+    /// Creates an object whose name is unique to its content. That it exists already is success:
+    /// an earlier attempt got through and its reply was lost.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn put_unique(&self, path: &str, content: Bytes) -> Result<()> {
+        let location = self.path(path);
+        let attempt = || async {
+            match self.put_once(&location, &content, PutMode::Create).await {
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                // Such a store knows no conditional requests; the name is unique all the same.
+                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                    self.put_once(&location, &content, PutMode::Overwrite).await
+                }
+                other => other,
+            }
+        };
+        self.retried("write", &location, attempt).await
+    }
+
+    async fn put_once(&self, location: &Path, content: &Bytes, mode: PutMode) -> object_store::Result<()> {
+        self.inner.counters.sent.fetch_add(content.len() as u64, Ordering::Relaxed);
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let payload = PutPayload::from_bytes(content.clone());
+        self.inner.objects.put_opts(location, payload, options).await.map(drop)
+    }
+
+    /// All objects below a directory, in no particular order; none if there is no such directory.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn list(&self, directory: &str) -> Result<Vec<Listed>> {
+        let location = self.path(directory);
+        let attempt = || async {
+            let objects = self.inner.objects.list(Some(&location));
+            let listed = objects.map_ok(|meta| {
+                let below = meta.location.prefix_match(&location);
+                let parts: Vec<_> = below.into_iter().flatten().map(|part| part.as_ref().to_owned()).collect();
+                Listed { name: parts.join("/"), size: meta.size }
+            });
+            listed.try_collect().await
+        };
+        match self.retried("list", &location, attempt).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Removes an object; that it is absent already is success.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let location = self.path(path);
+        let attempt = || async {
+            match self.inner.objects.delete(&location).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                other => other,
+            }
+        };
+        self.retried("remove", &location, attempt).await
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or the policy gives up.
+    async fn retried<T, F, A>(&self, action: &'static str, location: &Path, attempt: F) -> Result<T>
+    where
+        F: Fn() -> A,
+        A: Future<Output = object_store::Result<T>>,
+    {
+        let counters = &self.inner.counters;
+        let counted = || {
+            counters.requests.fetch_add(1, Ordering::Relaxed);
+            attempt()
+        };
+        let on_retry = |error: &object_store::Error, pause: std::time::Duration| {
+            counters.retries.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%error, ?pause, "{action} {location}: trying again");
+        };
+        self.inner
+            .retry
+            .run(counted, on_retry)
+            .await
+            .map_err(|source| Error::Storage { action, path: location.to_string(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn scopes_nest_and_listings_are_relative() {
+        let store = Store::in_memory();
+        let inner = store.scoped("a/b").scoped("c");
+        inner.put_unique("d/e", Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(store.get("a/b/c/d/e").await.unwrap(), "x");
+        let listed = store.list("a/b").await.unwrap();
+        assert_eq!(listed, [Listed { name: "c/d/e".into(), size: 1 }]);
+        assert!(store.list("nowhere").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_unique_object_is_never_overwritten() {
+        let store = Store::in_memory();
+        store.put_unique("x", Bytes::from_static(b"first")).await.unwrap();
+        store.put_unique("x", Bytes::from_static(b"second")).await.unwrap();
+        assert_eq!(store.get("x").await.unwrap(), "first");
+    }
+
+    #[tokio::test]
+    async fn absence_is_told_apart_and_deleting_it_is_success() {
+        let store = Store::in_memory();
+        assert!(store.get("x").await.unwrap_err().is_not_found());
+        assert_eq!(store.find("x").await.unwrap(), None);
+        store.delete("x").await.unwrap();
+    }
+}
