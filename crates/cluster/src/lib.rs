@@ -1,1 +1,48 @@
-//! (placeholder)
+//! One Kubernetes cluster: connect, discover, list and watch raw JSON, write, wait, exec.
+//!
+//! Objects pass through as the bytes the API server sent ([`RawObject`]); nothing is turned into
+//! typed structs that would drop the fields they do not know. All calls go through one
+//! [`Cluster`], which bounds how many are under way, backs off when the server is overloaded, and
+//! repeats what may be repeated. Errors name the call, the cluster, the server's words, and what
+//! to do ([`Error`]).
+//!
+//! This room knows nothing of vaults, points or plans.
+
+mod access;
+mod call;
+mod cluster;
+mod connect;
+mod discovery;
+mod discovery_plain;
+mod error;
+mod facts;
+mod failure;
+pub mod kinds;
+mod limiter;
+mod list;
+mod logs;
+mod object;
+mod path;
+mod read;
+mod refusal;
+mod retry;
+mod server_clock;
+mod state;
+mod transport;
+mod wait;
+mod watch;
+mod write;
+
+pub use call::{Call, Target};
+pub use cluster::{Cluster, Settings};
+pub use connect::{Connect, contexts};
+pub use discovery::{Discovery, Resource, StaleGroup};
+pub use error::{Error, Result};
+pub use facts::{Facts, Node, StorageClass, Unknown, Version};
+pub use list::{ListEvent, ListOptions};
+pub use logs::LogOptions;
+pub use object::{Metadata, Owner, RawObject};
+pub use refusal::{Reason, Refusal};
+pub use state::describe;
+pub use watch::Change;
+pub use write::{Created, Delete, Deleted, Propagation, Write};

@@ -1,0 +1,94 @@
+//! The handle on one cluster that all calls go through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+
+use crate::limiter::Limiter;
+use crate::server_clock::ServerClock;
+
+/// One Kubernetes cluster. Cheap to clone; clones share connections and the limit on requests.
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    name: String,
+    address: String,
+    settings: Settings,
+    limiter: Limiter,
+    clock: ServerClock,
+}
+
+/// How patient and how busy a [`Cluster`] is.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most requests under way at once, watches and streams apart. The number in use falls when
+    /// the server answers 429 and recovers afterwards.
+    pub concurrency: usize,
+    /// How long a single attempt may take; the API server's own limit is 60 s.
+    pub timeout: Duration,
+    /// How long a request is repeated while the server is overloaded or cannot be reached.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { concurrency: 32, timeout: Duration::from_secs(75), patience: Duration::from_secs(90) }
+    }
+}
+
+impl Cluster {
+    pub(crate) fn assemble(client: Client, name: String, address: String, settings: Settings) -> Self {
+        let limiter = Limiter::new(settings.concurrency);
+        let clock = ServerClock::default();
+        Self { shared: Arc::new(Shared { client, name, address, settings, limiter, clock }) }
+    }
+
+    /// What the cluster is called: the name of its context, or `in-cluster`.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Address of the API server.
+    pub fn address(&self) -> &str {
+        &self.shared.address
+    }
+
+    /// The time by the API server's clock, to about a second; `None` before its first reply.
+    pub fn server_now(&self) -> Option<Timestamp> {
+        self.shared.clock.now()
+    }
+
+    /// How many requests may be under way now; less than what was set while the server is overloaded.
+    pub fn concurrency(&self) -> usize {
+        self.shared.limiter.limit()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.shared.limiter
+    }
+
+    pub(crate) fn server_clock(&self) -> &ServerClock {
+        &self.shared.clock
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    /// Name and address only: the client holds credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.name()).field("address", &self.address()).finish()
+    }
+}

@@ -1,0 +1,191 @@
+//! One request to the API server: sent within the limit, repeated where that is safe, and its
+//! failure told in full.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, header};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde::de::DeserializeOwned;
+
+use crate::call::Call;
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::failure;
+use crate::refusal::{Reason, Refusal};
+use crate::retry::{Attempts, Failure};
+
+/// A request to be sent, as often as it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    call: Call,
+    method: Method,
+    uri: String,
+    accept: &'static str,
+    content_type: Option<&'static str>,
+    body: Bytes,
+    repeatable: bool,
+    patience: Option<Duration>,
+}
+
+impl Outgoing {
+    /// A read.
+    pub(crate) fn get(call: Call, uri: String) -> Self {
+        Self {
+            call,
+            method: Method::GET,
+            uri,
+            accept: "application/json",
+            content_type: None,
+            body: Bytes::new(),
+            repeatable: true,
+            patience: None,
+        }
+    }
+
+    /// A write of a JSON body.
+    pub(crate) fn write(
+        call: Call,
+        method: Method,
+        uri: String,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Self {
+        Self { method, content_type: Some(content_type), body, ..Self::get(call, uri) }
+    }
+
+    /// Sets the Accept header.
+    pub(crate) fn accept(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
+    }
+
+    /// Whether it may be sent again when the first may have been carried out.
+    pub(crate) fn repeatable(self, repeatable: bool) -> Self {
+        Self { repeatable, ..self }
+    }
+
+    /// Gives up sooner than the cluster's patience.
+    pub(crate) fn patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
+    }
+
+    fn request(&self) -> Result<Request<Body>, Failure> {
+        let mut builder =
+            Request::builder().method(self.method.clone()).uri(&self.uri).header(header::ACCEPT, self.accept);
+        if let Some(content_type) = self.content_type {
+            builder = builder.header(header::CONTENT_TYPE, content_type);
+        }
+        builder
+            .body(Body::from(self.body.clone()))
+            .map_err(|error| Failure::NotSent { reason: error.to_string(), permanent: true })
+    }
+}
+
+/// The outcome of a request and whether an earlier attempt of it may have had an effect.
+pub(crate) struct Sent {
+    pub(crate) result: Result<Bytes>,
+    pub(crate) reply_lost: bool,
+}
+
+impl Cluster {
+    /// Sends a request and parses its reply.
+    pub(crate) async fn send_for<T: DeserializeOwned>(&self, out: Outgoing) -> Result<T> {
+        let body = self.send(&out).await.result?;
+        self.parse(&out.call, &body)
+    }
+
+    /// Parses a reply to `call`.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, call: &Call, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| self.malformed(call, error.to_string()))
+    }
+
+    pub(crate) fn malformed(&self, call: &Call, reason: String) -> Error {
+        Error::Malformed { cluster: self.name().to_owned(), call: Box::new(call.clone()), reason }
+    }
+
+    /// Sends a request until it succeeds, fails for good, or patience ends.
+    pub(crate) async fn send(&self, out: &Outgoing) -> Sent {
+        let mut attempts = Attempts::within(out.patience.unwrap_or(self.settings().patience));
+        loop {
+            let failure = match self.attempt(out, attempts.made()).await {
+                Ok(body) => return Sent { result: Ok(body), reply_lost: attempts.reply_lost() },
+                Err(failure) => failure,
+            };
+            match attempts.next(&failure, out.repeatable, rand::random()) {
+                Some(wait) => {
+                    tracing::debug!(call = %out.call, ?failure, ?wait, "trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                None => {
+                    let result = Err(self.error(&out.call, failure));
+                    return Sent { result, reply_lost: attempts.reply_lost() };
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, out: &Outgoing, number: u32) -> Result<Bytes, Failure> {
+        let permit = self.limiter().acquire().await;
+        let limit = self.settings().timeout;
+        let (status, headers, body) = tokio::time::timeout(limit, self.exchange(out))
+            .await
+            .map_err(|_| Failure::Lost { reason: format!("no answer within {} s", limit.as_secs()) })??;
+        self.server_clock().note(&headers);
+        if (200..300).contains(&status) {
+            permit.served();
+            return Ok(body);
+        }
+        let refusal = Refusal::parse(self.name(), &out.call, status, &body, number);
+        if refusal.reason == Reason::Busy {
+            permit.refused();
+        }
+        Err(Failure::Refused { refusal: Box::new(refusal), retry_after: retry_after(&headers) })
+    }
+
+    async fn exchange(&self, out: &Outgoing) -> Result<(u16, HeaderMap, Bytes), Failure> {
+        let reply = self.client().send(out.request()?).await.map_err(failure::classify)?;
+        let (head, body) = reply.into_parts();
+        let body = body.collect().await.map_err(failure::lost)?.to_bytes();
+        Ok((head.status.as_u16(), head.headers, body))
+    }
+
+    /// Opens a stream (watch, log): the reply's head decides, its body is read by the caller.
+    pub(crate) async fn open(&self, out: Outgoing) -> Result<Body> {
+        let limit = self.settings().timeout;
+        let opened = async {
+            let reply = self.client().send(out.request()?).await.map_err(failure::classify)?;
+            self.server_clock().note(reply.headers());
+            let (head, body) = reply.into_parts();
+            if head.status.is_success() {
+                return Ok(body);
+            }
+            let body = body.collect().await.map_err(failure::lost)?.to_bytes();
+            let refusal = Refusal::parse(self.name(), &out.call, head.status.as_u16(), &body, 1);
+            Err(Failure::Refused { refusal: Box::new(refusal), retry_after: retry_after(&head.headers) })
+        };
+        let silence = || Failure::Lost { reason: format!("no answer within {} s", limit.as_secs()) };
+        let outcome = tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| Err(silence()));
+        outcome.map_err(|failure| self.error(&out.call, failure))
+    }
+
+    pub(crate) fn error(&self, call: &Call, failure: Failure) -> Error {
+        let (cluster, address) = (self.name().to_owned(), self.address().to_owned());
+        match failure {
+            Failure::Refused { refusal, .. } => Error::Refused(refusal),
+            Failure::NotSent { reason, .. } => {
+                Error::Unreachable { cluster, address, call: Box::new(call.clone()), reason }
+            }
+            Failure::Lost { reason } => {
+                Error::Interrupted { cluster, address, call: Box::new(call.clone()), reason }
+            }
+            Failure::Credential { reason } => Error::Credential { cluster, reason },
+        }
+    }
+}
+
+/// Seconds of a `Retry-After` header; API servers send no dates.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
