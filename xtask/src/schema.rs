@@ -1,0 +1,37 @@
+//! The published JSON Schemas of the manifests.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// Writes one file per kind to `docs/schema`.
+pub fn write() -> Result<()> {
+    for (path, text) in files()? {
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// Fails if a published schema is not what the types say.
+pub fn check() -> Result<()> {
+    for (path, text) in files()? {
+        if std::fs::read_to_string(&path).unwrap_or_default() != text {
+            bail!("{} is not current; run `cargo xtask schema` and commit it", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn files() -> Result<Vec<(PathBuf, String)>> {
+    let directory = workspace::root().join("docs/schema");
+    holdfast_model::manifest::schemas()
+        .into_iter()
+        .map(|(kind, schema)| {
+            let text = serde_json::to_string_pretty(&schema)? + "\n";
+            Ok((directory.join(format!("{kind}.v1alpha1.json")), text))
+        })
+        .collect()
+}
