@@ -1,1 +1,57 @@
-//! (placeholder)
+//! Real clusters on one small machine: what tests, benchmarks and the demo run against.
+//!
+//! Nothing here plays Kubernetes or S3. The servers are built from their public modules, cached outside the source
+//! tree, and started as ordinary processes; only machines are missing, and network namespaces stand in for them.
+//!
+//! ```text
+//!   host: bridge hf0 198.18.0.1 ── S3 (VersityGW, MinIO) listens here, pods and host reach it
+//!      │ cable hfv1                      │ cable hfv2
+//!   ┌──┴── site a, netns hf-1 ────────┐  └── site b, netns hf-2 …
+//!   │ 198.18.0.11                     │
+//!   │ etcd ← kube-apiserver :6443     │      each site has, by its slot number n:
+//!   │   ↑ controller-manager,         │        cgroup /hf-n        every process, so that all can be ended
+//!   │   │ scheduler, provisioner,     │        netns hf-n          every address
+//!   │   │ kwok (fake nodes)           │        /run/holdfast-testbed/n   sockets, containers' state
+//!   │ kubelet → containerd → runc     │        <cache>/runs/<run>/<site> etcd, images, volumes, log/
+//!   │ kube-proxy, CoreDNS, pods       │
+//!   └─────────────────────────────────┘
+//! ```
+//!
+//! ```no_run
+//! # async fn test() -> holdfast_testbed::Result<()> {
+//! let site = holdfast_testbed::Site::builder("a").node().start().await?;
+//! site.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}").await?;
+//! site.stop().await
+//! # }
+//! ```
+//!
+//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works. It ends with
+//! its value; if its process is killed, a [guard] ends it, and the next start sweeps what even a killed guard left.
+//! Slots are taken by file lock, so any number of tests and a kept demo run beside each other.
+
+mod client;
+mod component;
+mod dirs;
+mod error;
+pub mod fixtures;
+pub mod guard;
+pub mod host;
+pub mod images;
+mod kernel;
+mod lease;
+mod lock;
+mod parts;
+pub mod provision;
+mod report;
+mod site;
+mod teardown;
+mod tool;
+
+pub use dirs::Cache;
+pub use error::{Error, Result};
+pub use kernel::network::HOST_ADDRESS;
+pub use lease::{Running, list};
+pub use parts::{Built, KUBERNETES, Part};
+pub use report::{Event, Reporter};
+pub use site::{Partition, STORAGE_CLASS, Site, SiteBuilder, Times};
+pub use teardown::{down, sweep};

@@ -1,0 +1,184 @@
+//! One cgroup per slot: it holds every process of a site, so that none can escape being ended.
+//!
+//! On cgroup v1 the kubelet needs its root in every controller; processes are followed in one of them. On v2
+//! there is one tree, and the controllers of the machine are handed down to the kubelet's part of it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::processes;
+use crate::error::{At, Error, Result};
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// Where our own components are; the kubelet makes `kubepods` beside it.
+const SYSTEM: &str = "system";
+
+/// The v1 controllers that may follow processes, the best first: these account for nothing else.
+const FOLLOWERS: [&str; 4] = ["pids", "systemd", "freezer", "memory"];
+
+/// Which of the kernel's two designs this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+impl Version {
+    /// v2 when the root of the tree is a cgroup of v2; a hybrid machine counts as v1.
+    pub(crate) fn of_machine() -> Self {
+        if Path::new(ROOT).join("cgroup.controllers").is_file() { Self::V2 } else { Self::V1 }
+    }
+}
+
+/// The cgroup of one slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Cgroup {
+    name: String,
+    version: Version,
+}
+
+impl Cgroup {
+    pub(crate) fn of_slot(slot: u16) -> Self {
+        Self { name: format!("hf-{slot}"), version: Version::of_machine() }
+    }
+
+    /// As the kubelet's `cgroupRoot` names it.
+    pub(crate) fn kubelet_root(&self) -> String {
+        format!("/{}", self.name)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Makes it, ready for components and a kubelet.
+    pub(crate) fn create(&self) -> Result<()> {
+        for root in self.hierarchies()? {
+            let dir = root.join(&self.name);
+            std::fs::create_dir_all(&dir).at("create", &dir)?;
+            if root.ends_with("cpuset") {
+                for file in ["cpuset.cpus", "cpuset.mems"] {
+                    copy_value(&root.join(file), &dir.join(file))?;
+                }
+            }
+        }
+        if self.version == Version::V2 {
+            hand_down(Path::new(ROOT));
+            hand_down(&Path::new(ROOT).join(&self.name));
+        }
+        let system = self.tracking()?.join(SYSTEM);
+        std::fs::create_dir_all(&system).at("create", system)
+    }
+
+    /// The file that takes the pid of a new component.
+    pub(crate) fn entrance(&self) -> Result<PathBuf> {
+        Ok(self.tracking()?.join(SYSTEM).join("cgroup.procs"))
+    }
+
+    /// Every process of the slot: components, shims, and what runs in containers.
+    pub(crate) fn processes(&self) -> Result<Vec<i32>> {
+        let mut found = Vec::new();
+        for dir in tree(&self.tracking()?) {
+            // A cgroup that went away in between has no processes.
+            let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+            found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+        }
+        Ok(found)
+    }
+
+    /// Ends every process with SIGKILL, again until none is left.
+    pub(crate) fn kill(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let pids = self.processes()?;
+            if pids.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() > limit {
+                return Err(Error::Command {
+                    command: format!("kill -9 {pids:?}"),
+                    status: format!("still there after {limit:?}"),
+                    output: processes::describe(&pids),
+                });
+            }
+            processes::kill_and_wait(&pids, Duration::from_secs(2));
+        }
+    }
+
+    /// Removes it with everything below. Processes must be gone.
+    pub(crate) fn remove(&self, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        for root in self.hierarchies()? {
+            let dir = root.join(&self.name);
+            for inner in tree(&dir).into_iter().rev() {
+                while let Err(error) = std::fs::remove_dir(&inner) {
+                    let busy = error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error());
+                    if !inner.exists() {
+                        break;
+                    }
+                    if !busy || begun.elapsed() > limit {
+                        return Err(error).at("remove the cgroup", &inner);
+                    }
+                    // The kernel lets go of a killed process a moment after its pid is gone.
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tracking(&self) -> Result<PathBuf> {
+        let root = Path::new(ROOT);
+        if self.version == Version::V2 {
+            return Ok(root.join(&self.name));
+        }
+        let found = FOLLOWERS.iter().map(|name| root.join(name)).find(|dir| dir.is_dir());
+        found.map(|dir| dir.join(&self.name)).ok_or_else(|| Error::MissingTool {
+            tool: "a cgroup v1 controller".into(),
+            hint: format!("mount one of {FOLLOWERS:?} below {ROOT}"),
+        })
+    }
+
+    /// The roots of all trees there are.
+    fn hierarchies(&self) -> Result<Vec<PathBuf>> {
+        let root = PathBuf::from(ROOT);
+        if self.version == Version::V2 {
+            return Ok(vec![root]);
+        }
+        let mut roots = Vec::new();
+        for item in std::fs::read_dir(&root).at("list", &root)? {
+            let path = item.at("list", &root)?.path();
+            if path.join("cgroup.procs").is_file() && !path.is_symlink() {
+                roots.push(path);
+            }
+        }
+        Ok(roots)
+    }
+}
+
+/// Gives every controller of `dir` to its children; one that the machine keeps to itself stays away.
+fn hand_down(dir: &Path) {
+    let controllers = std::fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace() {
+        let _ = std::fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+}
+
+fn copy_value(from: &Path, to: &Path) -> Result<()> {
+    let value = std::fs::read_to_string(from).at("read", from)?;
+    std::fs::write(to, value.trim()).at("write", to)
+}
+
+/// A directory and all below it, parents first.
+fn tree(top: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = if top.is_dir() { vec![top.to_owned()] } else { Vec::new() };
+    while let Some(dir) = waiting.pop() {
+        if let Ok(items) = std::fs::read_dir(&dir) {
+            waiting.extend(items.flatten().map(|item| item.path()).filter(|path| path.is_dir()));
+        }
+        found.push(dir);
+    }
+    found
+}

@@ -1,0 +1,6 @@
+//! What a site takes from the kernel, each by a name that follows from its slot.
+
+pub(crate) mod cgroup;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod processes;

@@ -1,0 +1,142 @@
+//! The bridge that all sites share, and the network namespace and cable of one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::dirs;
+use crate::error::{Error, Result};
+use crate::lock::FileLock;
+use crate::tool;
+
+/// The bridge on the host. Addresses are of 198.18.0.0/15, which RFC 2544 keeps for testing.
+const BRIDGE: &str = "hf0";
+
+/// The host's own address on the bridge: servers for all sites listen here.
+pub const HOST_ADDRESS: &str = "198.18.0.1";
+
+/// Network namespace, cable and address of one slot.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    slot: u16,
+}
+
+impl Network {
+    pub(crate) fn of_slot(slot: u16) -> Self {
+        Self { slot }
+    }
+
+    /// Name of the namespace, and of nothing else.
+    pub(crate) fn namespace(&self) -> String {
+        format!("hf-{}", self.slot)
+    }
+
+    /// The file to enter the namespace by.
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new("/run/netns").join(self.namespace())
+    }
+
+    /// The cable's end on the host.
+    pub(crate) fn cable(&self) -> String {
+        format!("hfv{}", self.slot)
+    }
+
+    /// The only address of the site on the bridge.
+    pub(crate) fn address(&self) -> String {
+        format!("198.18.0.{}", 10 + self.slot)
+    }
+
+    /// Makes the namespace and plugs it into the bridge.
+    pub(crate) fn create(&self) -> Result<()> {
+        ensure_bridge()?;
+        let (namespace, cable, address) = (self.namespace(), self.cable(), self.address());
+        ip(&format!("netns add {namespace}"))?;
+        ip(&format!("link add {cable} type veth peer name eth0 netns {namespace}"))?;
+        ip(&format!("link set {cable} master {BRIDGE} up"))?;
+        ip(&format!("-n {namespace} addr add {address}/24 dev eth0"))?;
+        ip(&format!("-n {namespace} link set eth0 up"))?;
+        ip(&format!("-n {namespace} link set lo up"))?;
+        ip(&format!("-n {namespace} route add default via {HOST_ADDRESS}"))?;
+        let settings =
+            "echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet";
+        self.run(&["sh", "-c", settings]).map(drop)
+    }
+
+    /// A command that runs in the namespace, with the host's file system and mounts.
+    ///
+    /// `ip netns exec` would mount a sysfs of its own, in which the kubelet finds no cgroups.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+    }
+
+    /// Runs a program in the namespace to its end.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.command(words[0]);
+        tool::output(command.args(&words[1..]))
+    }
+
+    /// Takes the cable out or puts it back.
+    pub(crate) fn plug(&self, up: bool) -> Result<()> {
+        ip(&format!("link set {} {}", self.cable(), if up { "up" } else { "down" })).map(drop)
+    }
+
+    /// Loses every packet that crosses the site's edge, silently, or stops doing so.
+    pub(crate) fn blackhole(&self, on: bool) -> Result<()> {
+        let table = "inet holdfast_partition";
+        if !on {
+            return self.run(&["nft", "destroy", "table", "inet", "holdfast_partition"]).map(drop).or_else(
+                // nft before 1.0.8 knows no `destroy`.
+                |_| match self.run(&["nft", "delete", "table", "inet", "holdfast_partition"]) {
+                    Err(Error::Command { output, .. }) if output.contains("No such file") => Ok(()),
+                    other => other.map(drop),
+                },
+            );
+        }
+        let rules = format!(
+            "table {table} {{ \
+               chain in {{ type filter hook prerouting priority -400; iifname \"eth0\" drop; }} \
+               chain out {{ type filter hook postrouting priority 400; oifname \"eth0\" drop; }} }}"
+        );
+        self.run(&["nft", &rules]).map(drop)
+    }
+
+    /// Removes cable and namespace, if they are there.
+    pub(crate) fn remove(&self) -> Result<()> {
+        if Path::new("/sys/class/net").join(self.cable()).exists() {
+            ip(&format!("link del {}", self.cable()))?;
+        }
+        if self.path().exists() {
+            ip(&format!("netns del {}", self.namespace()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the bridge if it is not there.
+pub(crate) fn ensure_bridge() -> Result<()> {
+    let _held = FileLock::wait(&dirs::network_lock())?;
+    if !bridge_exists() {
+        ip(&format!("link add {BRIDGE} type bridge"))?;
+        ip(&format!("addr add {HOST_ADDRESS}/24 dev {BRIDGE}"))?;
+        ip(&format!("link set {BRIDGE} up"))?;
+    }
+    Ok(())
+}
+
+/// Removes the bridge if `unused` says that nobody needs it; asked under the lock that makers take.
+pub(crate) fn remove_bridge_if(unused: impl FnOnce() -> bool) -> Result<()> {
+    let _held = FileLock::wait(&dirs::network_lock())?;
+    if bridge_exists() && unused() {
+        ip(&format!("link del {BRIDGE}"))?;
+    }
+    Ok(())
+}
+
+fn bridge_exists() -> bool {
+    Path::new("/sys/class/net").join(BRIDGE).exists()
+}
+
+fn ip(words: &str) -> Result<String> {
+    tool::run("ip", &words.split(' ').collect::<Vec<_>>())
+}

@@ -1,0 +1,135 @@
+//! `holdfast-testbed`: sites by hand, and the helper processes that sites need.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use holdfast_testbed::{
+    Cache, KUBERNETES, Part, Reporter, Result, Site, down, guard, images, list, provision, sweep,
+};
+
+#[derive(Parser)]
+#[command(version, about = "Real Kubernetes clusters on one machine, for trying things out")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start sites with a node each and leave them running
+    Up {
+        /// Names of the sites
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Version of Kubernetes
+        #[arg(long, default_value = KUBERNETES)]
+        kubernetes: String,
+        /// Nodes without kubelets, beside the real one
+        #[arg(long, default_value_t = 0)]
+        kwok_nodes: usize,
+        /// Image archives for the nodes
+        #[arg(long)]
+        image: Vec<PathBuf>,
+    },
+    /// Take sites and servers down
+    Down {
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Show what runs
+    List,
+    /// Remove what processes left behind that were killed
+    Sweep,
+    /// Build parts into the cache
+    Build {
+        /// Names of parts, `kubernetes-1.35.4` for another version, `images`, or `all`
+        #[arg(required = true)]
+        parts: Vec<String>,
+    },
+    /// Tidy up after a process has ended; started by every process that has sites
+    #[command(hide = true)]
+    Guard {
+        /// The owner's pid
+        pid: i32,
+        /// Its start time in clock ticks since boot
+        start: u64,
+    },
+    /// Serve volume claims of a site
+    #[command(hide = true)]
+    Provision {
+        /// Kubeconfig of an administrator
+        #[arg(long)]
+        kubeconfig: PathBuf,
+        /// Directory of all volumes
+        #[arg(long)]
+        root: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    let report = Reporter::stderr();
+    match command {
+        Command::Up { names, kubernetes, kwok_nodes, image } => {
+            for name in names {
+                let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
+                let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
+                println!("export KUBECONFIG={}", site.kubeconfig().display());
+                site.keep()?;
+            }
+            Ok(())
+        }
+        Command::Down { names } => {
+            for name in names {
+                println!("{name}: {} taken down", down(&name)?);
+            }
+            Ok(())
+        }
+        Command::List => {
+            for running in list()? {
+                println!("{running}");
+            }
+            Ok(())
+        }
+        Command::Sweep => sweep(&Cache::of_user()?, &report).map(drop),
+        Command::Build { parts } => build(&parts, &report),
+        Command::Guard { pid, start } => guard::watch(pid, start),
+        Command::Provision { kubeconfig, root } => provision::run(&kubeconfig, &root).await,
+    }
+}
+
+fn build(names: &[String], report: &Reporter) -> Result<()> {
+    holdfast_testbed::host::prepare(report)?;
+    let cache = Cache::of_user()?;
+    for name in names {
+        match name.as_str() {
+            "all" => Part::all().iter().try_for_each(|part| part.build(&cache, report).map(drop))?,
+            "images" => {
+                for image in [
+                    images::pause(&cache)?,
+                    images::busybox(&cache)?,
+                    images::coredns(&cache, report)?,
+                    images::postgres(&cache, report)?,
+                ] {
+                    println!("{}", image.display());
+                }
+            }
+            name => {
+                println!("{}", Part::named(name)?.build(&cache, report)?.bin_dir().display());
+            }
+        }
+    }
+    Ok(())
+}

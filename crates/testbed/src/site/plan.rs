@@ -1,0 +1,132 @@
+//! Names and addresses of one site; all follow from its name and its slot.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::lease::Record;
+
+/// What the kernel takes as path of a unix socket, less what the kubelet and CSI drivers add to theirs.
+const SOCKET_PATH_LIMIT: usize = 107 - 40;
+
+/// Where a site's things are.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) slot: u16,
+    /// Everything the site keeps on disk.
+    pub(crate) dir: PathBuf,
+    /// Short paths for sockets.
+    pub(crate) runtime: PathBuf,
+    /// Address of node and API server.
+    pub(crate) address: String,
+}
+
+impl Plan {
+    pub(crate) fn of(record: &Record) -> Result<Self> {
+        let plan = Self {
+            name: record.name.clone(),
+            slot: record.slot,
+            dir: record.dir.clone(),
+            runtime: record.runtime(),
+            address: record.network().address(),
+        };
+        let length = plan.kubelet_root().as_os_str().len();
+        if length > SOCKET_PATH_LIMIT {
+            return Err(Error::PathTooLong { path: plan.kubelet_root(), length, limit: SOCKET_PATH_LIMIT });
+        }
+        Ok(plan)
+    }
+
+    pub(crate) fn node(&self) -> String {
+        format!("{}-node", self.name)
+    }
+
+    pub(crate) fn api_url(&self) -> String {
+        format!("https://{}:6443", self.address)
+    }
+
+    /// All pods, real and kwok's.
+    pub(crate) fn pod_cidr(&self) -> String {
+        format!("10.{}.0.0/16", 20 + self.slot)
+    }
+
+    /// Pods of the real node.
+    pub(crate) fn node_pod_cidr(&self) -> String {
+        format!("10.{}.0.0/20", 20 + self.slot)
+    }
+
+    /// Pods of kwok nodes, which no packet reaches.
+    pub(crate) fn kwok_pod_cidr(&self) -> String {
+        format!("10.{}.128.1/17", 20 + self.slot)
+    }
+
+    pub(crate) fn service_cidr(&self) -> String {
+        format!("10.{}.0.0/16", 120 + self.slot)
+    }
+
+    /// The `kubernetes` Service.
+    pub(crate) fn service_api(&self) -> String {
+        format!("10.{}.0.1", 120 + self.slot)
+    }
+
+    /// The `kube-dns` Service.
+    pub(crate) fn service_dns(&self) -> String {
+        format!("10.{}.0.10", 120 + self.slot)
+    }
+
+    pub(crate) fn log(&self, component: &str) -> PathBuf {
+        self.logs().join(format!("{component}.log"))
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    pub(crate) fn pki(&self, file: &str) -> PathBuf {
+        self.dir.join("pki").join(file)
+    }
+
+    /// Credentials of one user, `admin` being the one for people.
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.dir.join(format!("{user}.kubeconfig"))
+    }
+
+    pub(crate) fn kubelet_root(&self) -> PathBuf {
+        self.dir.join("kubelet")
+    }
+
+    pub(crate) fn containerd_socket(&self) -> PathBuf {
+        self.runtime.join("containerd.sock")
+    }
+
+    /// Directories of provisioned volumes.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.dir.join("volumes")
+    }
+}
+
+/// Checks that a name can be part of Kubernetes names and file names.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let letters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
+    let fits = letters && first && name.len() <= 20 && !name.ends_with('-');
+    if fits { Ok(()) } else { Err(Error::BadName { name: name.into() }) }
+}
+
+/// A path as text; ours are made of the cache's directory and names of ASCII.
+pub(crate) fn text(path: impl AsRef<Path>) -> String {
+    path.as_ref().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_kubernetes_takes() {
+        assert!(check_name("site-a2").is_ok());
+        for bad in ["", "A", "2a", "a_b", "a-", "a/b", "a2345678901234567890x"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

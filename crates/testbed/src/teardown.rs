@@ -1,0 +1,134 @@
+//! Taking away everything that a slot has of the machine, from its record alone, whoever does it.
+//!
+//! Everything dies at once by SIGKILL: an API server that outlives its etcd lingers on its port for a minute, and
+//! nothing here is worth a graceful end. What remains are names in the kernel, removed in the order of use.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::dirs::Cache;
+use crate::error::{At, Result};
+use crate::kernel::{mounts, network};
+use crate::lease::{self, Record};
+use crate::report::Reporter;
+
+/// How long processes and cgroups may take to go.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// How many directories of ended runs are kept for their logs.
+const RUNS_KEPT: usize = 30;
+
+/// What stays of a site's directory: the logs of components and pods, and credentials that nobody answers to now.
+const KEPT: [&str; 2] = ["log", "admin.kubeconfig"];
+
+/// Kills everything in the slot and removes what it had; its logs stay.
+pub(crate) fn of_slot(record: &Record) -> Result<()> {
+    let cgroup = record.cgroup();
+    cgroup.kill(LIMIT)?;
+    for dir in [record.dir.clone(), record.runtime()] {
+        mounts::remove_below(&dir)?;
+        mounts::detach_loops_below(&dir)?;
+    }
+    cgroup.remove(LIMIT)?;
+    record.network().remove()?;
+    remove_links_of_pod_logs(&record.dir);
+    remove_network_results(&record.network().namespace());
+    remove_tree(&record.runtime())?;
+    let Ok(items) = std::fs::read_dir(&record.dir) else { return Ok(()) };
+    for item in items.flatten().filter(|item| KEPT.iter().all(|name| item.file_name() != *name)) {
+        remove_tree(&item.path())?;
+    }
+    Ok(())
+}
+
+/// Removes what all sites share if none is left.
+pub(crate) fn shared() -> Result<()> {
+    network::remove_bridge_if(|| lease::records().is_ok_and(|records| records.is_empty()))
+}
+
+/// Removes what dead owners left behind, and the oldest logs. Gives the names of what was taken away.
+pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
+    let mut swept = Vec::new();
+    for record in lease::records()? {
+        if record.is_orphan() && lease::reclaim(&record, false)? {
+            report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
+            swept.push(record.name);
+        }
+    }
+    if !swept.is_empty() {
+        shared()?;
+    }
+    forget_old_runs(&cache.runs())?;
+    Ok(swept)
+}
+
+/// Takes down everything called `name` that was kept, and gives how many that were.
+pub fn down(name: &str) -> Result<usize> {
+    let mut ended = 0;
+    for record in lease::records()?.iter().filter(|record| record.name == name) {
+        ended += usize::from(lease::reclaim(record, false)?);
+    }
+    shared()?;
+    Ok(ended)
+}
+
+/// Takes down everything that the dead process `pid` owned and did not keep, waiting for its locks to open.
+pub(crate) fn of_owner(pid: i32, start: u64) -> Result<()> {
+    for record in lease::records()? {
+        if record.owner.pid == pid && record.owner.start == start && !record.kept {
+            lease::reclaim(&record, true)?;
+        }
+    }
+    shared()
+}
+
+/// The kubelet links every container's log from a directory of the machine.
+fn remove_links_of_pod_logs(site: &Path) {
+    let Ok(items) = std::fs::read_dir("/var/log/containers") else { return };
+    for item in items.flatten() {
+        if std::fs::read_link(item.path()).is_ok_and(|target| target.starts_with(site)) {
+            let _ = std::fs::remove_file(item.path());
+        }
+    }
+}
+
+/// libcni caches the result of every sandbox by the name of the network.
+fn remove_network_results(network: &str) {
+    let prefix = format!("{network}-pods-");
+    let Ok(items) = std::fs::read_dir("/var/lib/cni/results") else { return };
+    for item in items.flatten() {
+        if item.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = std::fs::remove_file(item.path());
+        }
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    let gone = if path.is_dir() && !path.is_symlink() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+    match gone {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the directories of the oldest runs in which nothing runs any more.
+fn forget_old_runs(runs: &Path) -> Result<()> {
+    let Ok(items) = std::fs::read_dir(runs) else { return Ok(()) };
+    let in_use: Vec<PathBuf> =
+        lease::records()?.into_iter().filter_map(|r| r.dir.parent().map(Path::to_owned)).collect();
+    let mut ended: Vec<(std::time::SystemTime, PathBuf)> = items
+        .flatten()
+        .filter(|item| !in_use.contains(&item.path()))
+        .filter_map(|item| Some((item.metadata().ok()?.modified().ok()?, item.path())))
+        .collect();
+    ended.sort();
+    let surplus = ended.len().saturating_sub(RUNS_KEPT);
+    for (_, path) in ended.into_iter().take(surplus) {
+        remove_tree(&path)?;
+    }
+    Ok(())
+}
