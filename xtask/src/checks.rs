@@ -1,7 +1,7 @@
 //! The checks that need no cluster, and all of it in one go.
 
-use anyhow::{Context, Result, ensure};
-use holdfast_testbed::{Cache, FileLock};
+use anyhow::Result;
+use holdfast_testbed::Cache;
 
 use crate::stage::Stages;
 use crate::workspace::{cargo, run};

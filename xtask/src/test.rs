@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use holdfast_testbed::Cache;
-use holdfast_testbed::parts::{KUBERNETES, Part};
+use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
 use crate::stage::Stages;
 use crate::workspace::{Profile, build_program, build_testbed, cargo, run};
@@ -45,7 +44,7 @@ pub fn stages_of(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
 /// Builds what the tests run against, unless the cache has it.
 fn parts(long: bool, cache: &Cache) -> Result<()> {
     let report = crate::stage::reporter();
-    holdfast_testbed::prepare(&report)?;
+    host::prepare(&report)?;
     let mut parts = Part::of_site(KUBERNETES);
     parts.extend([Part::VersityGw, Part::Kwok, Part::Restic]);
     if long {

@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// Asks the shop's page through its Service, from a pod of the same cluster.
+pub const PAGE: [&str; 12] = [
+    "exec", "-n", "shop", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-",
+    "http://web.shop.svc.cluster.local/cgi-bin/orders",
+];
+
 /// One cluster as the story uses it.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -73,10 +79,7 @@ impl Place {
 
     /// Asks the shop's page through its Service, from inside this cluster.
     pub fn page(&self) -> Result<String> {
-        self.run(&[
-            "exec", "-n", "shop", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-qO-",
-            "http://web.shop.svc.cluster.local/cgi-bin/orders",
-        ])
+        self.run(&PAGE)
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use holdfast_testbed::parts::{KUBERNETES, Part};
-use holdfast_testbed::{Cache, S3, Site, fixtures, prepare};
+use holdfast_testbed::host::prepare;
+use holdfast_testbed::{Cache, KUBERNETES, Part, S3, Site, fixtures};
 use tempfile::TempDir;
 
 use super::ground::Place;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Arguments;
-use super::ground::Place;
+use super::ground::{self, Place};
 use super::orders::{Customer, Ledger, ledger};
 use super::program::Program;
 use super::proof::{self, Loss};
@@ -165,9 +165,9 @@ impl Cast<'_> {
             self.holdfast.tell(self.telling, &["restore", &point, "--to", &self.b.context])?;
         }
         self.telling.act("Prove it at site b");
-        let page = self.b.until("the page", Duration::from_secs(60), &proof::PAGE, |said| !said.is_empty())?;
+        self.b.until("the page", Duration::from_secs(60), &ground::PAGE, |said| !said.is_empty())?;
         let answered = Instant::now();
-        proof::rows(self.telling, self.b, &loss.ledger, page.trim())?;
+        proof::rows(self.telling, self.b, &loss.ledger)?;
         proof::neighbour(self.telling, self.b)?;
         proof::objectives(self.telling, self.b, loss, declared, answered)
     }
