@@ -119,6 +119,20 @@ pub enum Error {
         /// How it broke.
         reason: String,
     },
+    /// A command could not be started in the container.
+    #[error(
+        "`{command}` could not be run in {container} on cluster {cluster}: {reason}; check that the container is running and has the program"
+    )]
+    NotRun {
+        /// The cluster's name.
+        cluster: String,
+        /// `namespace/pod` and the container if one was named.
+        container: String,
+        /// The command.
+        command: String,
+        /// What the container runtime said.
+        reason: String,
+    },
     /// Somebody else holds the lease.
     #[error(
         "lease {lease} on cluster {cluster} is held by {holder}, renewed {renewed}; wait for it to end, or until {expires} if it has died"
@@ -161,6 +175,7 @@ impl Error {
             Error::BadObject { .. } => "cluster.bad_object",
             Error::NotInTime { .. } => "cluster.not_in_time",
             Error::StreamBroken { .. } => "cluster.stream_broken",
+            Error::NotRun { .. } => "cluster.not_run",
             Error::LeaseHeld { .. } => "cluster.lease_held",
             Error::LeaseLost { .. } => "cluster.lease_lost",
         }

@@ -71,6 +71,16 @@ struct Peek<'a> {
     metadata: Metadata,
 }
 
+impl<'a> Peek<'a> {
+    /// Serde would take an array for a struct; the server's JSON has to be an object.
+    fn at(json: &'a [u8]) -> serde_json::Result<Self> {
+        match json.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => serde_json::from_slice(json),
+            _ => Err(serde::de::Error::custom("expected a JSON object")),
+        }
+    }
+}
+
 /// Some servers behind APIServices write `null` for an empty map or list.
 fn null_is_empty<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
 where
@@ -83,8 +93,7 @@ where
 impl RawObject {
     /// Takes over an object that was sent on its own, of which nothing is left out.
     pub(crate) fn whole(json: Bytes) -> serde_json::Result<Self> {
-        let peek: Peek<'_> = serde_json::from_slice(&json)?;
-        let metadata = peek.metadata;
+        let metadata = Peek::at(&json)?.metadata;
         Ok(Self { json, metadata })
     }
 
@@ -152,7 +161,7 @@ struct Cutter<'a> {
 
 impl Cutter<'_> {
     fn cut(&self, item: &str) -> serde_json::Result<RawObject> {
-        let peek: Peek<'_> = serde_json::from_str(item)?;
+        let peek = Peek::at(item.as_bytes())?;
         let mut json = BytesMut::with_capacity(item.len() + self.api_version.len() + self.kind.len() + 32);
         let missing = [
             ("apiVersion", peek.api_version.is_none().then_some(self.api_version.as_str())),
@@ -168,7 +177,7 @@ impl Cutter<'_> {
             json.put_slice(serde_json::to_string(value)?.as_bytes());
             json.put_u8(b',');
         }
-        // Peeking has shown that it is an object with at least its metadata in it.
+        // Peeking has made sure that it is an object with at least its metadata in it.
         json.put_slice(&item.as_bytes()[1..]);
         Ok(RawObject { json: json.freeze(), metadata: peek.metadata })
     }
@@ -217,7 +226,7 @@ mod tests {
 
     #[test]
     fn an_item_that_is_no_object_is_an_error() {
-        for item in ["[]", "3", "{}", r#"{"metadata":[]}"#, r#"{"metadata":{"name":1}}"#] {
+        for item in ["[]", "3", "{}", r#"[null,null,{"name":"x"}]"#, r#"{"metadata":{"name":1}}"#] {
             let body = format!(r#"{{"metadata":{{}},"items":[{item}]}}"#);
             assert!(Page::parse(&deployments(), body.as_bytes()).is_err(), "{item}");
         }
