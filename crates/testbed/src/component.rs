@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::error::{At, Error, Result};
 use crate::kernel::processes;
-use crate::lease::Record;
+use crate::lease::{Lease, Record};
 use crate::tool;
 
 /// How many lines of a log an error carries.
@@ -148,6 +148,15 @@ impl Component {
     pub(crate) fn not_ready(&self, what: &str, waited: Duration) -> Error {
         not_ready(&format!("{} at {}: {what}", self.spec.name, self.site), waited, &self.log)
     }
+}
+
+/// Ends what a lease holds, and then reaps the processes that were our children.
+pub(crate) fn end(lease: Option<Lease>, components: &mut [Component]) -> Result<()> {
+    let ended = lease.as_ref().map_or(Ok(()), Lease::end);
+    for component in components {
+        component.kill()?;
+    }
+    ended
 }
 
 /// The error for something that did not come about in time.

@@ -69,6 +69,14 @@ pub(crate) fn long(command: &mut Command, log: &Path, what: &str, report: &Repor
     }
 }
 
+/// Runs work that blocks off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Interrupted { what }))
+}
+
 /// Where `program` is on the search path (with the directories of an administrator), if anywhere.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

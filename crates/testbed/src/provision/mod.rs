@@ -125,7 +125,7 @@ impl Provisioner {
     async fn delete(&self, volume: &PersistentVolume) -> Result<()> {
         let name = volume.metadata.name.clone().unwrap_or_default();
         if let Some(dir) = volume::directory(volume, &self.root) {
-            crate::site::blocking("deleting a volume", move || volume::remove_directory(&dir)).await?;
+            crate::tool::blocking("deleting a volume", move || volume::remove_directory(&dir)).await?;
         }
         let same = Preconditions { uid: volume.metadata.uid.clone(), resource_version: None };
         let volumes: Api<PersistentVolume> = Api::all(self.client.clone());

@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::builder::SiteBuilder;
 use super::plan::{Plan, text};
-use super::{Site, Times, blocking, control_plane, kubeconfig, kwok, node, pki};
+use super::{Site, Times, control_plane, kubeconfig, kwok, node, pki};
 use crate::component::{Component, Spec, not_ready, until};
 use crate::dirs::Cache;
 use crate::error::{Error, Result};
 use crate::lease::{Lease, Record};
 use crate::parts::{Built, Part};
+use crate::tool::blocking;
 use crate::{client, guard, host, images, teardown};
 
 /// Bounds of the stages: ten times what they take, for a machine that compiles meanwhile.

@@ -20,12 +20,13 @@ use tokio::io::AsyncWriteExt;
 pub use builder::{STORAGE_CLASS, SiteBuilder};
 use plan::{Plan, text};
 
-use crate::component::Component;
+use crate::component::{self, Component};
 use crate::error::{At, Error, Result};
 use crate::kernel::processes;
 use crate::lease::Lease;
 use crate::parts::Built;
-use crate::{teardown, tool};
+use crate::tool::{self, blocking};
+use crate::teardown;
 
 /// How a site is cut off from everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,8 +238,8 @@ impl Site {
 
     /// Takes the site down and leaves nothing but its logs.
     pub async fn stop(mut self) -> Result<()> {
-        let (lease, components) = (self.lease.take(), std::mem::take(&mut self.components));
-        blocking("stopping a site", move || end(lease, components)).await
+        let (lease, mut components) = (self.lease.take(), std::mem::take(&mut self.components));
+        blocking("stopping a site", move || component::end(lease, &mut components)).await
     }
 
     /// Lets the site outlive this process. `holdfast-testbed down NAME` ends it.
@@ -289,25 +290,8 @@ impl Drop for Site {
             self.dump_state();
             eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
         }
-        if let Err(error) = end(self.lease.take(), std::mem::take(&mut self.components)) {
+        if let Err(error) = component::end(self.lease.take(), &mut self.components) {
             eprintln!("testbed: taking {} down: {error}", self.plan.name);
         }
     }
-}
-
-/// Ends what a lease holds, and then reaps the processes that were our children.
-fn end(lease: Option<Lease>, mut components: Vec<Component>) -> Result<()> {
-    let ended = lease.as_ref().map_or(Ok(()), Lease::end);
-    for component in &mut components {
-        component.kill()?;
-    }
-    ended
-}
-
-/// Runs work that blocks off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    what: &'static str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Interrupted { what }))
 }

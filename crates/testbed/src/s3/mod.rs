@@ -1,0 +1,296 @@
+//! Object storage: real S3 servers over a directory, on the bridge where pods of all sites reach them.
+
+mod request;
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::component::{self, Component, Spec, not_ready, until};
+use crate::dirs::Cache;
+use crate::error::{At, Error, Result};
+use crate::kernel::network::{self, HOST_ADDRESS};
+use crate::lease::{Lease, Record};
+use crate::parts::Part;
+use crate::report::Reporter;
+use crate::tool::blocking;
+use crate::{guard, host, teardown};
+use request::Request;
+
+/// The port of slot 0; a server's port is this plus its slot.
+const PORTS: u16 = 19_000;
+
+/// How long a server may take to answer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Which program serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    /// VersityGW: objects are plain files, 60 MB resident.
+    VersityGw,
+    /// MinIO, 220 MB resident.
+    Minio,
+}
+
+/// A running S3 server. Dropping it takes it down with all data; so does the death of this process.
+pub struct S3 {
+    make: Make,
+    credentials: Credentials,
+    address: SocketAddr,
+    record: Record,
+    component: Component,
+    lease: Option<Lease>,
+}
+
+/// The server's one user.
+#[derive(Clone)]
+struct Credentials {
+    access: String,
+    secret: String,
+}
+
+impl S3 {
+    /// Starts VersityGW with versioning, called `s3`.
+    pub async fn start() -> Result<Self> {
+        Self::start_as("s3", Make::VersityGw, Cache::of_user()?, Reporter::stderr()).await
+    }
+
+    /// Starts MinIO, called `minio`.
+    pub async fn minio() -> Result<Self> {
+        Self::start_as("minio", Make::Minio, Cache::of_user()?, Reporter::stderr()).await
+    }
+
+    /// Starts a server of this make under a name of its own.
+    pub async fn start_as(name: &str, make: Make, cache: Cache, report: Reporter) -> Result<Self> {
+        let name = name.to_owned();
+        let server = blocking("starting S3", move || launch(&name, make, &cache, &report)).await?;
+        let (begun, mut server) = (Instant::now(), server);
+        let up = until(LIMIT, || {
+            let alive = server.component.check();
+            let probe = Request::new("GET", "/").send(server.address, &server.credentials.access, &server.credentials.secret);
+            async move {
+                alive?;
+                Ok(probe.await.is_ok())
+            }
+        })
+        .await?;
+        if up { Ok(server) } else { Err(server.component.not_ready("it does not answer", begun.elapsed())) }
+    }
+
+    /// `http://ADDRESS:PORT`, the same for the host and for pods of every site.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its address, for a [`crate::FaultProxy`] in front of it.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Access key of its one user.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.credentials.access
+    }
+
+    /// Secret key of its one user.
+    #[must_use]
+    pub fn secret_key(&self) -> &str {
+        &self.credentials.secret
+    }
+
+    /// The region to sign for.
+    #[must_use]
+    pub fn region(&self) -> &'static str {
+        request::REGION
+    }
+
+    /// The variables by which the usual tools (restic among them) take the credentials.
+    #[must_use]
+    pub fn env(&self) -> [(&'static str, String); 3] {
+        [
+            ("AWS_ACCESS_KEY_ID", self.credentials.access.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.credentials.secret.clone()),
+            ("AWS_REGION", self.region().into()),
+        ]
+    }
+
+    /// Makes a bucket, and gives its name.
+    pub async fn bucket(&self, name: &str) -> Result<String> {
+        self.send(Request::new("PUT", &format!("/{name}"))).await?;
+        Ok(name.to_owned())
+    }
+
+    /// Makes a bucket in which every version is kept.
+    pub async fn versioned_bucket(&self, name: &str) -> Result<String> {
+        let bucket = self.bucket(name).await?;
+        let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
+        self.send(Request::new("PUT", &format!("/{name}")).query("versioning").body(body)).await?;
+        Ok(bucket)
+    }
+
+    /// Makes a bucket in which objects can be locked against deletion.
+    pub async fn object_lock_bucket(&self, name: &str) -> Result<String> {
+        let lock = ("x-amz-bucket-object-lock-enabled", "true");
+        self.send(Request::new("PUT", &format!("/{name}")).header(lock.0, lock.1)).await?;
+        Ok(name.to_owned())
+    }
+
+    /// Where it keeps buckets as directories; with VersityGW, objects are plain files there.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.record.dir.join("data")
+    }
+
+    /// Its logs; they stay when it is gone.
+    #[must_use]
+    pub fn logs_dir(&self) -> PathBuf {
+        self.record.dir.join("log")
+    }
+
+    /// Which program serves.
+    #[must_use]
+    pub fn make(&self) -> Make {
+        self.make
+    }
+
+    /// Stops it in its tracks (SIGSTOP): connections are taken and hang.
+    pub fn pause(&self) {
+        self.component.pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.component.resume();
+    }
+
+    /// Kills the server; its data stays. Connections are refused until [`Self::restart`].
+    pub fn kill(&mut self) -> Result<()> {
+        self.component.kill()
+    }
+
+    /// Starts it again at the same address with the same data, and waits until it answers.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.component.restart()?;
+        let begun = Instant::now();
+        let probe = || async { Ok(self.send(Request::new("GET", "/")).await.is_ok()) };
+        if until(LIMIT, probe).await? {
+            return Ok(());
+        }
+        Err(not_ready("S3 does not answer again", begun.elapsed(), &self.logs_dir().join("s3.log")))
+    }
+
+    /// Takes it down with all data.
+    pub async fn stop(self) -> Result<()> {
+        let mut server = self;
+        let lease = server.lease.take();
+        blocking("stopping S3", move || {
+            let ended = lease.as_ref().map_or(Ok(()), Lease::end);
+            server.component.kill().and(ended)
+        })
+        .await
+    }
+
+    /// Lets it outlive this process. `holdfast-testbed down NAME` ends it.
+    pub fn keep(mut self) -> Result<()> {
+        self.lease.take().map_or(Ok(()), Lease::keep)
+    }
+
+    async fn send(&self, request: Request) -> Result<String> {
+        request.send(self.address, &self.credentials.access, &self.credentials.secret).await
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        if let Err(error) = component::end(Some(lease), std::slice::from_mut(&mut self.component)) {
+            eprintln!("testbed: taking {} down: {error}", self.record.name);
+        }
+    }
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3").field("make", &self.make).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn launch(name: &str, make: Make, cache: &Cache, report: &Reporter) -> Result<S3> {
+    host::prepare(report)?;
+    let built = match make {
+        Make::VersityGw => Part::VersityGw.build(cache, report)?,
+        Make::Minio => Part::Minio.build(cache, report)?,
+    };
+    teardown::sweep(cache, report)?;
+    guard::ensure(cache)?;
+    let lease = Lease::take(name, cache)?;
+    let credentials = Credentials { access: format!("AK{}", random()?), secret: random()? };
+    let started = serve(make, lease.record(), &built.bin_dir(), &credentials);
+    let record = lease.record().clone();
+    match started {
+        Ok((address, component)) => Ok(S3 { make, credentials, address, record, component, lease: Some(lease) }),
+        Err(error) => lease.end().and(Err(error)),
+    }
+}
+
+fn serve(
+    make: Make,
+    record: &Record,
+    bin: &std::path::Path,
+    credentials: &Credentials,
+) -> Result<(SocketAddr, Component)> {
+    network::ensure_bridge()?;
+    record.cgroup().create()?;
+    let address = free_address(record.slot)?;
+    let (data, versions) = (record.dir.join("data"), record.dir.join("versions"));
+    for dir in [&data, &versions] {
+        std::fs::create_dir_all(dir).at("create", dir)?;
+    }
+    let Credentials { access, secret } = credentials;
+    let listen = address.to_string();
+    let spec = match make {
+        // The versions must not lie below the root: they would be buckets.
+        Make::VersityGw => Spec::new("s3", bin.join("versitygw"))
+            .env("ROOT_ACCESS_KEY", access)
+            .env("ROOT_SECRET_KEY", secret)
+            .flag("port", listen)
+            .arg("posix")
+            .flag("versioning-dir", versions)
+            .arg(data),
+        Make::Minio => Spec::new("s3", bin.join("minio"))
+            .env("MINIO_ROOT_USER", access)
+            .env("MINIO_ROOT_PASSWORD", secret)
+            .env("HOME", &record.dir.to_string_lossy())
+            .arg("server")
+            .arg(data)
+            .flag("address", listen),
+    };
+    Ok((address, Component::start(spec.on_host_network(), record)?))
+}
+
+/// The slot's own port on the bridge, or any free one if another program has it.
+fn free_address(slot: u16) -> Result<SocketAddr> {
+    let listener = TcpListener::bind((HOST_ADDRESS, PORTS + slot))
+        .or_else(|_| TcpListener::bind((HOST_ADDRESS, 0)))
+        .at("listen on", HOST_ADDRESS)?;
+    listener.local_addr().at("listen on", HOST_ADDRESS)
+}
+
+/// Twenty random hexadecimal digits.
+fn random() -> Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 10];
+    let source = "/dev/urandom";
+    std::fs::File::open(source).and_then(|mut file| file.read_exact(&mut bytes)).at("read", source)?;
+    Ok(hex::encode(bytes))
+}
+
+impl Error {
+    fn s3(request: &str, answer: impl Into<String>) -> Self {
+        Self::S3 { request: request.into(), answer: answer.into() }
+    }
+}
