@@ -120,7 +120,7 @@ async fn open(name: String, mut config: Config, connect: Connect) -> Result<Clus
     config.disable_compression |= !connect.compress;
     config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    let client = make_client(&name, &address, config).await?;
+    let client = make_client(&name, config, &connect).await?;
     let cluster = Cluster::assemble(client, name, address, connect.settings);
     cluster.greet().await?;
     Ok(cluster)
@@ -129,14 +129,17 @@ async fn open(name: String, mut config: Config, connect: Connect) -> Result<Clus
 const USER_AGENT: &str = concat!("holdfast/", env!("CARGO_PKG_VERSION"));
 
 /// Exec plugins run while the client is made, and they block.
-async fn make_client(name: &str, address: &str, config: Config) -> Result<Client> {
-    let made = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
-    let error = match made {
+async fn make_client(name: &str, config: Config, connect: &Connect) -> Result<Client> {
+    let reason = match tokio::task::spawn_blocking(move || Client::try_from(config)).await {
         Ok(Ok(client)) => return Ok(client),
+        Ok(Err(kube::Error::Auth(error))) => {
+            let reason = failure::credential(&error);
+            return Err(Error::Credential { cluster: name.to_owned(), reason });
+        }
         Ok(Err(error)) => failure::root(&error),
         Err(error) => error.to_string(),
     };
-    Err(Error::Credential { cluster: name.to_owned(), reason: format!("{error} (for {address})") })
+    Err(Error::Kubeconfig { path: connect.kubeconfig.clone(), context: Some(name.to_owned()), reason })
 }
 
 /// Two TLS providers may be linked in by way of other crates; then rustls needs to be told which

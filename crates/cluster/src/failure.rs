@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use kube::client::AuthError;
+
 use crate::retry::Failure;
 
 /// Error chains are followed this far; none that is real is longer.
@@ -11,7 +13,7 @@ const DEPTH: usize = 16;
 /// What a failure to get a reply means.
 pub(crate) fn classify(error: kube::Error) -> Failure {
     match error {
-        kube::Error::Auth(auth) => Failure::Credential { reason: root(&auth) },
+        kube::Error::Auth(auth) => Failure::Credential { reason: credential(&auth) },
         kube::Error::Service(service) => match service.downcast_ref::<hyper_util::client::legacy::Error>() {
             Some(client) if client.is_connect() => {
                 Failure::NotSent { reason: root(client), permanent: is_tls(client) }
@@ -19,6 +21,19 @@ pub(crate) fn classify(error: kube::Error) -> Failure {
             _ => Failure::Lost { reason: root(service.as_ref()) },
         },
         other => Failure::Lost { reason: root(&other) },
+    }
+}
+
+/// Why there is no credential. What a plugin wrote is left out: it may hold half of one.
+pub(crate) fn credential(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => {
+            format!("the exec plugin of the kubeconfig failed with {}; see what it wrote above", out.status)
+        }
+        AuthError::AuthExecStart(error) => {
+            format!("the exec plugin of the kubeconfig does not start: {error}")
+        }
+        other => root(other),
     }
 }
 

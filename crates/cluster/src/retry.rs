@@ -38,7 +38,7 @@ impl Failure {
                 Reason::Busy => u32::MAX,
                 _ if !repeatable => 1,
                 Reason::Unavailable | Reason::Timeout => 8,
-                Reason::Internal => 4,
+                Reason::Internal => 6,
                 Reason::WebhookDown(_) => 3,
                 _ => 1,
             },
