@@ -1,1 +1,15 @@
-//! (placeholder)
+//! Bytes between a volume and a vault.
+//!
+//! [`files`] captures and restores one directory tree and knows neither Kubernetes nor pods.
+//! [`mover`] is what runs in a pod beside one volume. [`jobs`] starts movers that capture the
+//! volumes of claims, [`handover`] fills new claims and hands them to an application. [`system`]
+//! keeps the namespace that movers run in.
+//!
+//! Nothing here knows of plans, or of applications beyond the claims it is told of.
+
+mod error;
+pub mod files;
+mod settings;
+
+pub use error::{Error, Result};
+pub use settings::{MoverSettings, RepositoryAccess};
