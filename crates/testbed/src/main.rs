@@ -17,7 +17,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start sites with a node each and leave them running
+    /// Start sites with a node each, and leave them running
     Up {
         /// Names of the sites
         #[arg(required = true)]
@@ -31,6 +31,9 @@ enum Command {
         /// Image archives for the nodes
         #[arg(long)]
         image: Vec<PathBuf>,
+        /// Stay until interrupted, then take the sites down
+        #[arg(long)]
+        foreground: bool,
     },
     /// Take sites and servers down
     Down {
@@ -82,14 +85,22 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     let report = Reporter::stderr();
     match command {
-        Command::Up { names, kubernetes, kwok_nodes, image } => {
+        Command::Up { names, kubernetes, kwok_nodes, image, foreground } => {
+            let mut sites = Vec::new();
             for name in names {
                 let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
                 let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
                 println!("export KUBECONFIG={}", site.kubeconfig().display());
-                site.keep()?;
+                sites.push(site);
             }
-            Ok(())
+            if foreground {
+                interrupted().await;
+                for site in sites {
+                    site.stop().await?;
+                }
+                return Ok(());
+            }
+            sites.into_iter().try_for_each(Site::keep)
         }
         Command::Down { names } => {
             for name in names {
@@ -107,6 +118,21 @@ async fn run(command: Command) -> Result<()> {
         Command::Build { parts } => build(&parts, &report),
         Command::Guard { pid, start } => guard::watch(pid, start),
         Command::Provision { kubeconfig, root } => provision::run(&kubeconfig, &root).await,
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler for it, SIGTERM ends the process, and the guard the sites.
+        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
 }
 

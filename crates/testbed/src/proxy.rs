@@ -206,7 +206,8 @@ impl Line {
 
     fn count(&self, direction: &Direction, length: usize) {
         let passed = direction.passed.fetch_add(length as u64, Ordering::SeqCst) + length as u64;
-        if std::ptr::eq(direction, &raw const self.to_server) && passed >= self.cut_at.load(Ordering::SeqCst) {
+        if std::ptr::eq(direction, &raw const self.to_server) && passed >= self.cut_at.load(Ordering::SeqCst)
+        {
             self.cut_at.store(u64::MAX, Ordering::SeqCst);
             self.cuts.send_modify(|cuts| *cuts += 1);
         }

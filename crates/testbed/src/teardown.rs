@@ -92,14 +92,19 @@ fn remove_links_of_pod_logs(site: &Path) {
     }
 }
 
-/// libcni caches the result of every sandbox by the name of the network.
+/// libcni caches the result of every sandbox: by the name of the site's network, and for the loopback by its id.
 fn remove_network_results(network: &str) {
+    let results = Path::new("/var/lib/cni/results");
     let prefix = format!("{network}-pods-");
-    let Ok(items) = std::fs::read_dir("/var/lib/cni/results") else { return };
+    let Ok(items) = std::fs::read_dir(results) else { return };
     for item in items.flatten() {
-        if item.file_name().to_string_lossy().starts_with(&prefix) {
-            let _ = std::fs::remove_file(item.path());
-        }
+        let name = item.file_name().to_string_lossy().into_owned();
+        let Some(sandbox) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix("-eth0")) else {
+            continue;
+        };
+        // A cache entry that is gone already needs no removing.
+        let _ = std::fs::remove_file(results.join(format!("cni-loopback-{sandbox}-lo")));
+        let _ = std::fs::remove_file(item.path());
     }
 }
 

@@ -127,7 +127,9 @@ pub(crate) fn ensure_bridge() -> Result<()> {
 /// Removes the bridge if `unused` says that nobody needs it; asked under the lock that makers take.
 pub(crate) fn remove_bridge_if(unused: impl FnOnce() -> bool) -> Result<()> {
     let _held = FileLock::wait(&dirs::network_lock())?;
-    if bridge_exists() && unused() {
+    let ports = Path::new("/sys/class/net").join(BRIDGE).join("brif");
+    let plugged = std::fs::read_dir(ports).is_ok_and(|mut ports| ports.next().is_some());
+    if bridge_exists() && !plugged && unused() {
         ip(&format!("link del {BRIDGE}"))?;
     }
     Ok(())

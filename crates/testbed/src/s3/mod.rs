@@ -68,7 +68,11 @@ impl S3 {
         let (begun, mut server) = (Instant::now(), server);
         let up = until(LIMIT, || {
             let alive = server.component.check();
-            let probe = Request::new("GET", "/").send(server.address, &server.credentials.access, &server.credentials.secret);
+            let probe = Request::new("GET", "/").send(
+                server.address,
+                &server.credentials.access,
+                &server.credentials.secret,
+            );
             async move {
                 alive?;
                 Ok(probe.await.is_ok())
@@ -232,7 +236,9 @@ fn launch(name: &str, make: Make, cache: &Cache, report: &Reporter) -> Result<S3
     let started = serve(make, lease.record(), &built.bin_dir(), &credentials);
     let record = lease.record().clone();
     match started {
-        Ok((address, component)) => Ok(S3 { make, credentials, address, record, component, lease: Some(lease) }),
+        Ok((address, component)) => {
+            Ok(S3 { make, credentials, address, record, component, lease: Some(lease) })
+        }
         Err(error) => lease.end().and(Err(error)),
     }
 }

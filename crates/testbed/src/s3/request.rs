@@ -112,7 +112,10 @@ fn mac(key: &[u8], message: &str) -> Vec<u8> {
 }
 
 /// The time in the signature's form.
-#[allow(clippy::disallowed_methods, reason = "a server takes only requests signed within minutes of its own clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a server takes only requests signed within minutes of its own clock"
+)]
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }

@@ -25,8 +25,8 @@ use crate::error::{At, Error, Result};
 use crate::kernel::processes;
 use crate::lease::Lease;
 use crate::parts::Built;
-use crate::tool::{self, blocking};
 use crate::teardown;
+use crate::tool::{self, blocking};
 
 /// How a site is cut off from everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

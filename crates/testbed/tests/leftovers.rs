@@ -1,0 +1,184 @@
+//! What a killed process leaves behind: nothing but logs, whether its guard lives or not.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use holdfast_testbed::{Cache, Reporter, Running, list, sweep};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Something in every place where a site can leave something: a pod with a volume, and a loop device.
+const POD: &str = r#"
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  containers:
+  - {name: p, image: "testbed.local/busybox:1", command: [sleep, "3600"], volumeMounts: [{name: d, mountPath: /data}]}
+  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]
+"#;
+
+#[test]
+fn a_killed_owner_leaves_nothing() {
+    let (mut owner, site) = start("killed");
+    assert_eq!(left(&site).len(), 8, "everything there is to leave is there: {:#?}", left(&site));
+    owner.kill().expect("SIGKILL");
+    owner.wait().expect("its end");
+    let begun = Instant::now();
+    while !left(&site).is_empty() || is_listed(&site) {
+        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {:#?}", left(&site));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("everything gone {:.1?} after the kill", begun.elapsed());
+    assert!(site.dir.join("log/kubelet.log").is_file(), "logs stay");
+    assert_eq!(std::fs::read_dir(&site.dir).expect("its directory").count(), 2, "logs and kubeconfig");
+}
+
+#[test]
+fn what_even_the_guard_did_not_live_to_remove_is_swept() {
+    let (mut owner, site) = start("swept");
+    let guard = guard_of(owner.id());
+    run("kill", &["-9", &guard.to_string()]);
+    owner.kill().expect("SIGKILL");
+    owner.wait().expect("its end");
+    assert!(!left(&site).is_empty());
+    let swept = sweep(&Cache::of_user().expect("a cache"), &Reporter::stderr()).expect("a sweep");
+    // Another test's start may have swept it first.
+    assert!(swept.contains(&"swept".to_owned()) || left(&site).is_empty());
+    let begun = Instant::now();
+    while !left(&site).is_empty() {
+        assert!(begun.elapsed() < LIMIT, "left after the sweep: {:#?}", left(&site));
+    }
+}
+
+/// Starts a site in a process of its own, with a pod and a loop device.
+fn start(name: &str) -> (Child, Running) {
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_holdfast-testbed"))
+        .args(["up", "--foreground", name])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut line = String::new();
+    let mut output = BufReader::new(owner.stdout.take().expect("its output"));
+    output.read_line(&mut line).expect("a line");
+    let kubeconfig =
+        line.trim().strip_prefix("export KUBECONFIG=").expect("where its kubeconfig is").to_owned();
+    let dir = Path::new(&kubeconfig).parent().expect("its directory").to_owned();
+    let site = list().expect("a list").into_iter().find(|site| site.dir == dir).expect("it is listed");
+    let kubectl = |args: &[&str]| {
+        let program = kubectl();
+        run(&program.to_string_lossy(), &[&["--kubeconfig", &kubeconfig], args].concat())
+    };
+    let manifest = dir.join("run/pod.yaml");
+    std::fs::write(&manifest, POD).expect("a file");
+    kubectl(&["apply", "-f", &manifest.to_string_lossy()]);
+    kubectl(&["wait", "pod/p", "--for=condition=Ready", "--timeout=60s"]);
+    let disk = dir.join("volumes/disk");
+    std::fs::File::create(&disk).and_then(|file| file.set_len(1 << 20)).expect("a file");
+    run("losetup", &["-f", &disk.to_string_lossy()]);
+    (owner, site)
+}
+
+/// Everything of a site that the machine still has, in words.
+fn left(site: &Running) -> Vec<String> {
+    let slot = site.slot;
+    let mut left = Vec::new();
+    let mut see = |what: &str, found: Vec<String>| {
+        if !found.is_empty() {
+            left.push(format!("{what}: {found:?}"));
+        }
+    };
+    let runtime = format!("/run/holdfast-testbed/{slot}");
+    let in_use = |path: &str| Path::new(path).starts_with(&site.dir) || Path::new(path).starts_with(&runtime);
+    see("processes", processes(slot, site));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|point| in_use(point));
+    see("mounts", points.map(String::from).collect());
+    see("network namespaces", existing(&[format!("/run/netns/hf-{slot}")]));
+    see("cables", existing(&[format!("/sys/class/net/hfv{slot}")]));
+    let roots = entries("/sys/fs/cgroup");
+    let groups: Vec<String> = roots
+        .iter()
+        .map(|root| format!("{root}/hf-{slot}"))
+        .chain([format!("/sys/fs/cgroup/hf-{slot}")])
+        .collect();
+    see("cgroups", existing(&groups));
+    see("sockets", existing(&[runtime.clone()]));
+    let files = entries("/sys/block")
+        .into_iter()
+        .filter_map(|device| std::fs::read_to_string(format!("{device}/loop/backing_file")).ok());
+    see("loop devices", files.filter(|file| in_use(file)).collect());
+    let links = entries("/var/log/containers")
+        .into_iter()
+        .filter(|link| std::fs::read_link(link).is_ok_and(|to| to.starts_with(&site.dir)));
+    see("links to logs", links.collect());
+    left
+}
+
+/// Processes that are in the slot's cgroup or network namespace, or that name its directory.
+fn processes(slot: u16, site: &Running) -> Vec<String> {
+    let namespace = std::fs::metadata(format!("/run/netns/hf-{slot}")).map(|meta| meta.ino()).ok();
+    entries("/proc")
+        .into_iter()
+        .filter(|process| {
+            let read = |file: &str| std::fs::read(format!("{process}/{file}")).unwrap_or_default();
+            let cgroup = String::from_utf8_lossy(&read("cgroup")).lines().any(|line| {
+                let path = line.rsplit(':').next().unwrap_or_default();
+                path == format!("/hf-{slot}") || path.starts_with(&format!("/hf-{slot}/"))
+            });
+            let net = std::fs::metadata(format!("{process}/ns/net")).map(|meta| meta.ino()).ok();
+            let named = String::from_utf8_lossy(&read("cmdline")).contains(&*site.dir.to_string_lossy());
+            let zombie = String::from_utf8_lossy(&read("stat")).contains(") Z ");
+            !zombie && (cgroup || named || (net.is_some() && net == namespace))
+        })
+        .collect()
+}
+
+fn is_listed(site: &Running) -> bool {
+    list().expect("a list").iter().any(|other| other.dir == site.dir)
+}
+
+/// The guard's pid: the child of `owner` that is called so.
+fn guard_of(owner: u32) -> i32 {
+    let children =
+        std::fs::read_to_string(format!("/proc/{owner}/task/{owner}/children")).unwrap_or_default();
+    let threads = entries(&format!("/proc/{owner}/task"));
+    let all =
+        threads.iter().map(|task| std::fs::read_to_string(format!("{task}/children")).unwrap_or_default());
+    all.chain([children])
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .find(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).split('\0').nth(1) == Some("guard")
+        })
+        .expect("a guard")
+}
+
+fn entries(dir: &str) -> Vec<String> {
+    let Ok(items) = std::fs::read_dir(dir) else { return Vec::new() };
+    items.flatten().map(|item| item.path().to_string_lossy().into_owned()).collect()
+}
+
+fn existing(paths: &[String]) -> Vec<String> {
+    paths.iter().filter(|path| Path::new(path).exists()).cloned().collect()
+}
+
+fn kubectl() -> PathBuf {
+    let cache = Cache::of_user().expect("a cache");
+    let part = holdfast_testbed::Part::Kubernetes(holdfast_testbed::KUBERNETES.into());
+    part.build(&cache, &Reporter::silent()).expect("built").bin("kubectl")
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let done = Command::new(program).args(args).output().expect("it runs");
+    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
