@@ -1,13 +1,13 @@
 //! Every test, with all that the scenarios on real clusters need built first.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
 use crate::stage::Stages;
 use crate::workspace::{Profile, build_program, build_testbed, cargo, run};
-use crate::{image, workspace};
+use crate::image;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Arguments {
@@ -78,9 +78,4 @@ fn command(
         command.arg("--include-ignored");
     }
     Ok(command)
-}
-
-/// Where a scenario leaves what explains a failure.
-pub fn evidence() -> PathBuf {
-    workspace::target().join("scenarios")
 }

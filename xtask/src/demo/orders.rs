@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,8 +19,6 @@ pub const SHOP: &str = "shop";
 pub struct Acknowledged {
     /// Its number.
     pub id: i64,
-    /// When the acknowledgement arrived.
-    pub at: Instant,
 }
 
 /// A client that places orders until it is stopped or its site dies.
@@ -57,8 +55,7 @@ impl Customer {
         let reader = thread::spawn(move || {
             let lines = replies.into_iter().flat_map(|replies| BufReader::new(replies).lines());
             for id in lines.map_while(Result::ok).filter_map(|line| line.parse().ok()) {
-                let acknowledged = Acknowledged { id, at: Instant::now() };
-                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(acknowledged);
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Acknowledged { id });
             }
         });
         Ok(Self { psql, stop, last, threads: vec![writer, reader] })

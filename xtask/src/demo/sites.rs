@@ -55,8 +55,8 @@ pub async fn set(telling: &Telling) -> Result<Stage> {
     let binary = workspace::build_program(Profile::Release)?.join("holdfast");
     let archive = image::write(&binary, &image::default_path())?;
 
-    let s3 = S3::builder().start().await?;
-    s3.create_bucket(BUCKET).await?;
+    let s3 = S3::start().await?;
+    s3.bucket(BUCKET).await?;
     let start = |name: &str| Site::builder(name).node().kwok_nodes(1).image(&archive).start();
     let (a, b) = tokio::try_join!(start("a"), start("b"))?;
     for site in [&a, &b] {

@@ -1,0 +1,14 @@
+//! Scenarios on real clusters, run through the program as a user runs it.
+//!
+//! Two sites and an S3 server are shared by the scenarios of one run; each takes its own namespaces,
+//! home and bucket. Scenarios that destroy something start their own. What explains a failure (the
+//! program's output, the objects' state) is left in `target/scenarios/<name>`.
+
+mod keys;
+mod killed;
+mod postgres;
+mod program;
+mod shop;
+mod stand;
+mod trouble;
+mod walk;

@@ -1,0 +1,62 @@
+//! The whole way once: protect, change, protect again, restore elsewhere, and again.
+
+use crate::program::Program;
+use crate::shop::Shop;
+use crate::stand::{Stand, kubectl};
+
+/// An application captured at one site runs at the other with every row of its last point.
+#[test]
+fn an_application_runs_at_the_other_site_with_all_its_rows() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "walk");
+    let shop = Shop::deploy(&stand.a, "walk");
+    shop.order(20_000);
+    program.init_vault();
+    program.add("walk", &shop.application());
+
+    let first = program.ok(&["backup", "walk", "--context", "a", "-o", "json"]).json();
+    assert_eq!(first["outcome"], "Completed", "{first:#}");
+    shop.order(100);
+    let wanted = shop.ledger(i64::MAX);
+    let second = program.ok(&["backup", "walk", "--context", "a", "-o", "json"]).json();
+    assert_eq!(second["parent"], first["id"]);
+    let (all, little) = (bytes(&first, "bytesStored"), bytes(&second, "bytesStored"));
+    assert!(little * 3 < all, "the second capture stored {little} bytes, the first {all}");
+
+    let restored = program.ok(&["restore", "walk/latest", "--to", "b", "-o", "json"]).json();
+    assert_eq!(restored["outcome"], "Completed", "{restored:#}");
+    let at_b = Shop::at(&stand.b, "walk");
+    assert_eq!(at_b.ledger(i64::MAX), wanted);
+    assert_eq!(at_b.page(), format!("{} {} {}", wanted.count, wanted.last, wanted.digest));
+    assert_eq!(at_b.kubectl(&["get", "catalogs", "-o", "name"]).lines().count(), 2);
+    assert_eq!(at_b.kubectl(&["get", "clusterrolebinding", "walk-node-reader", "-o", "name"]).lines().count(), 1);
+    for kind in ["cronjob/report", "hpa/web", "pdb/web", "netpol/db", "ingress/web", "secret/db", "role/web"] {
+        assert_eq!(at_b.kubectl(&["get", kind, "-o", "name"]).lines().count(), 1, "{kind}");
+    }
+
+    let pods = at_b.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]);
+    let again = program.ok(&["restore", "walk/latest", "--to", "b", "-o", "json"]).json();
+    assert_eq!(again["outcome"], "Completed", "restoring twice: {again:#}");
+    assert_eq!(at_b.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]), pods);
+
+    let check = program.restic("walk", &["check", "--read-data"]);
+    assert!(check.stdout.contains("no errors were found"), "{check:#?}");
+    nothing_temporary_is_left(stand, "walk");
+}
+
+fn bytes(point: &serde_json::Value, field: &str) -> u64 {
+    point["stored"][field].as_u64().unwrap_or_else(|| panic!("no stored.{field} in {point:#}"))
+}
+
+/// Movers, holders, keys and our own claims are gone at both sites.
+pub fn nothing_temporary_is_left(stand: &Stand, namespace: &str) {
+    for site in [&stand.a, &stand.b] {
+        let ours = ["-l", "holdfast.dev/run", "-o", "name", "--ignore-not-found"];
+        for place in ["holdfast-system", namespace] {
+            let kinds = "jobs,pods,secrets,persistentvolumeclaims";
+            let left = kubectl(site, &[&["get", kinds, "-n", place], &ours[..]].concat());
+            let left: Vec<&str> = left.lines().filter(|line| !line.is_empty()).collect();
+            assert!(left.is_empty(), "left at {} in {place}: {left:?}", site.name());
+        }
+    }
+}
