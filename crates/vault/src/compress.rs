@@ -14,10 +14,41 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// The most bytes that `length` bytes may compress to.
+pub(crate) fn bound(length: usize) -> usize {
+    zstd::zstd_safe::compress_bound(length)
+}
+
+/// Whether a compressed form saves enough to pay for decompressing it: one part in 64.
+pub(crate) fn is_worth_it(plain: usize, compressed: usize) -> bool {
+    compressed < plain - plain / 64
+}
+
+/// Whether compressing is most likely in vain, from the byte statistics of samples: content that
+/// is compressed or encrypted already uses all byte values equally often.
+pub(crate) fn looks_random(plain: &[u8]) -> bool {
+    const SAMPLE: usize = 4 << 10;
+    const SAMPLES: usize = 8;
+    if plain.len() < SAMPLE * SAMPLES {
+        return false;
+    }
+    let mut counts = [0u32; 256];
+    let step = (plain.len() - SAMPLE) / (SAMPLES - 1);
+    for sample in 0..SAMPLES {
+        for &byte in &plain[sample * step..][..SAMPLE] {
+            counts[usize::from(byte)] += 1;
+        }
+    }
+    // Chi-squared against equal frequencies: 255 ± 23 for random bytes, thousands for anything else.
+    let expected = (SAMPLE * SAMPLES / 256) as f64;
+    let deviation = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum::<f64>();
+    deviation < 600.0
+}
+
 /// Appends the compressed form of `plain`.
 pub(crate) fn append_compressed(plain: &[u8], out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
-    out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
+    out.resize(start + bound(plain.len()), 0);
     let length = compress_to(plain, &mut out[start..])?;
     out.truncate(start + length);
     Ok(())

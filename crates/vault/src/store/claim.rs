@@ -1,7 +1,8 @@
 //! Conditional creation: of many who create one name at once, exactly one wins and knows it.
 
 use bytes::Bytes;
-use object_store::{Error as StoreError, PutMode};
+use object_store::path::Path;
+use object_store::{Error as StoreError, ObjectStoreExt, PutMode};
 
 use super::Store;
 use crate::error::{Error, Result};
@@ -27,14 +28,12 @@ impl Store {
         let location = self.path(path);
         let attempt = || async {
             match self.put_once(&location, &content, PutMode::Create).await {
-                Ok(()) => Ok(true),
-                Err(StoreError::AlreadyExists { .. }) => Ok(false),
+                Ok(()) => Ok(Claim::Won),
+                Err(StoreError::AlreadyExists { .. }) => self.read_back(&location, &content).await,
                 Err(error) => Err(error),
             }
         };
         match self.retried("claim", &location, attempt).await {
-            Ok(true) => Ok(Claim::Won),
-            Ok(false) => self.read_back(path, &content).await,
             Err(Error::Storage { source: StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }, .. }) => {
                 let reason = "it has no conditional create (If-None-Match), so two writers cannot be told apart";
                 Err(Error::Unsupported { reason: reason.to_owned() })
@@ -44,12 +43,22 @@ impl Store {
                 Ok(Some(stored)) if stored == content => Ok(Claim::Won),
                 _ => Err(error),
             },
+            outcome => outcome,
         }
     }
 
-    async fn read_back(&self, path: &str, content: &Bytes) -> Result<Claim> {
-        let stored = self.get(path).await?;
-        Ok(if stored == content { Claim::Won } else { Claim::Lost(stored) })
+    /// Who created it? Nobody yet, if the answer was 409 because another create is in flight.
+    async fn read_back(&self, location: &Path, content: &Bytes) -> object_store::Result<Claim> {
+        match self.inner.objects.get(location).await {
+            Ok(found) => {
+                let stored = found.bytes().await?;
+                Ok(if stored == content { Claim::Won } else { Claim::Lost(stored) })
+            }
+            Err(StoreError::NotFound { .. }) => {
+                Err(StoreError::Generic { store: "vault", source: "409: another create is in flight".into() })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

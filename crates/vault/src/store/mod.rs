@@ -186,7 +186,7 @@ impl Store {
         let location = self.path(path);
         let attempt = || async {
             match self.put_once(&location, &content, PutMode::Create).await {
-                Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                Err(object_store::Error::AlreadyExists { .. }) => self.expect_stored(&location, &content).await,
                 // Such a store knows no conditional requests; the name is unique all the same.
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                     self.put_once(&location, &content, PutMode::Overwrite).await
@@ -195,6 +195,17 @@ impl Store {
             }
         };
         self.retried("write", &location, attempt).await
+    }
+
+    /// "Exists" may also mean that an attempt of ours is still in flight and may yet fail.
+    async fn expect_stored(&self, location: &Path, content: &Bytes) -> object_store::Result<()> {
+        let unsettled = |source: String| object_store::Error::Generic { store: "vault", source: source.into() };
+        match self.inner.objects.head(location).await {
+            Ok(meta) if meta.size == content.len() as u64 => Ok(()),
+            Ok(meta) => Err(unsettled(format!("it exists with {} bytes instead of {}", meta.size, content.len()))),
+            Err(object_store::Error::NotFound { .. }) => Err(unsettled("409: another write is in flight".into())),
+            Err(error) => Err(error),
+        }
     }
 
     async fn put_once(&self, location: &Path, content: &Bytes, mode: PutMode) -> object_store::Result<()> {
@@ -223,6 +234,45 @@ impl Store {
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             other => other,
         }
+    }
+
+    /// Names of the directories directly below a directory.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn list_directories(&self, directory: &str) -> Result<Vec<String>> {
+        let location = self.path(directory);
+        let attempt = || async {
+            let listed = self.inner.objects.list_with_delimiter(Some(&location)).await?;
+            let names = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned));
+            Ok(names.collect())
+        };
+        match self.retried("list", &location, attempt).await {
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Whether an overwritten object stays as an old version, found out by overwriting `path` with
+    /// the same content; `None` if the storage does not say.
+    pub(crate) async fn keeps_versions(&self, path: &str) -> Result<Option<bool>> {
+        let location = self.path(path);
+        let content = self.get(path).await?;
+        let attempt = || async {
+            let payload = PutPayload::from_bytes(content.clone());
+            Ok(self.inner.objects.put_opts(&location, payload, PutOptions::default()).await?.version)
+        };
+        let version = self.retried("write", &location, attempt).await?;
+        Ok(match version.as_deref() {
+            Some("null") => Some(false),
+            Some(_) => Some(true),
+            None => None,
+        })
+    }
+
+    /// Whether objects can be locked against deletion; `None` if the storage cannot be asked.
+    pub(crate) async fn has_object_lock(&self) -> Result<Option<bool>> {
+        Ok(None)
     }
 
     /// Removes an object; that it is absent already is success.
@@ -282,8 +332,10 @@ mod tests {
     async fn a_unique_object_is_never_overwritten() {
         let store = Store::in_memory();
         store.put_unique("x", Bytes::from_static(b"first")).await.unwrap();
-        store.put_unique("x", Bytes::from_static(b"second")).await.unwrap();
+        store.put_unique("x", Bytes::from_static(b"again")).await.unwrap();
         assert_eq!(store.get("x").await.unwrap(), "first");
+        let error = store.put_unique("x", Bytes::from_static(b"longer")).await.unwrap_err();
+        assert!(error.to_string().contains("5 bytes instead of 6"), "{error}");
     }
 
     #[tokio::test]

@@ -68,8 +68,6 @@ fn is_transient(error: &Error) -> bool {
     match error {
         Error::Generic { .. } => !is_full(error) && !is_final_io(error),
         Error::JoinError { .. } => false,
-        // S3 answers a conditional request with 409 while another one for the same key is in flight.
-        Error::Precondition { .. } => error.to_string().contains("409"),
         _ => false,
     }
 }

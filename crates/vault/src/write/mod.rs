@@ -1,8 +1,30 @@
 //! Storing files, trees and snapshots.
+//!
+//! A blob's way: hashed, looked up, compressed and sealed in the caller's thread or in a thread of
+//! the pool; appended to the open pack of its kind; a full pack is sent by an async task; sent
+//! packs are listed in an index file every few seconds, and only then are their blobs known to
+//! other writers. docs/format.md has the memory this takes, as a formula.
+
+mod chunks;
+mod core;
+mod file;
+mod keeper;
+mod pending;
+mod stats;
+mod uploads;
+
 use std::sync::Arc;
+
+pub use file::{FileContent, FileWriter};
+pub use stats::WriteStats;
+
+use self::chunks::ChunkPool;
+use self::core::Core;
+use self::keeper::Keeper;
+use crate::chunk::MAX_CHUNK;
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind, SnapshotId};
-use crate::repository::Inner;
+use crate::repository::{Inner, unpacked};
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
 
@@ -11,143 +33,126 @@ use crate::tree::Tree;
 pub struct WriterOptions {
     /// Threads that hash, compress and encrypt chunks of large files, beside the callers' own.
     pub threads: usize,
-    /// Packs that are sent at once.
+    /// Packs that are sent at once; each takes 16 MiB.
     pub uploads_in_flight: usize,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
         Self { threads, uploads_in_flight: 4 }
     }
 }
 
-/// What a writer has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WriteStats {
-    /// Bytes handed in.
-    pub bytes_read: u64,
-    /// New data blobs.
-    pub data_blobs: u64,
-    /// New tree blobs.
-    pub tree_blobs: u64,
-    /// Bytes of new blobs before compression.
-    pub bytes_added: u64,
-    /// Bytes of new blobs as stored.
-    pub bytes_stored: u64,
-    /// Bytes that were there already.
-    pub bytes_deduplicated: u64,
-    /// Packs sent.
-    pub packs_uploaded: u64,
-    /// Bytes of packs sent.
-    pub bytes_uploaded: u64,
-}
-
 /// Stores blobs in a repository. Cheap to clone; usable from many threads at once.
 ///
-/// All methods but `flush`, `commit` and `close` block (they compute, and wait when uploads fall behind): call
-/// them from threads of your own or from `spawn_blocking`, never on an async task.
+/// All methods but [`flush`](Writer::flush), [`commit`](Writer::commit) and [`close`](Writer::close)
+/// block: they compute, and wait when uploads fall behind. Call them from threads of your own or
+/// from `spawn_blocking`, never on an async task.
 #[derive(Clone)]
 pub struct Writer {
-    _inner: Arc<Inner>,
+    core: Arc<Core>,
+    /// Ends the threads and the keeper with the last clone.
+    session: Arc<Session>,
 }
 
-/// A stored file: what goes into its node.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FileContent {
-    /// Its data blobs, in order.
-    pub ids: Vec<BlobId>,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
-/// Cuts one file into chunks and stores them.
-pub struct FileWriter {
-    _writer: Writer,
+struct Session {
+    chunks: ChunkPool,
+    keeper: Keeper,
 }
 
 impl Writer {
     pub(crate) async fn start(inner: Arc<Inner>, options: WriterOptions) -> Result<Self> {
-        let _ = options;
-        Ok(Self { _inner: inner })
+        let core = Core::start(inner, options).await?;
+        let session = Session {
+            chunks: ChunkPool::start(&core, options.threads.max(1)),
+            keeper: Keeper::start(&core),
+        };
+        Ok(Self { core, session: Arc::new(session) })
     }
-    /// Stores one data blob of at most 8 MiB, not cut further.
+
+    /// Stores one data blob, not cut further. It may have at most 8 MiB.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::WriterStopped`]
-    pub fn data(&self, _bytes: &[u8]) -> Result<BlobId> {
-        Err(Error::Internal("under construction".into()))
+    pub fn data(&self, bytes: &[u8]) -> Result<BlobId> {
+        if bytes.len() > MAX_CHUNK {
+            let (size, limit) = (bytes.len() as u64, MAX_CHUNK as u64);
+            return Err(Error::TooLarge { what: "a data blob", size, limit });
+        }
+        self.core.store(BlobKind::Data, bytes)
     }
-    /// Begins a file.
+
+    /// Begins a file of any length.
     pub fn file(&self) -> FileWriter {
-        FileWriter { _writer: self.clone() }
+        FileWriter::new(self.clone())
     }
+
     /// Stores a directory.
     ///
     /// # Errors
-    /// [`Error::InvalidTree`], [`Error::WriterStopped`]
-    pub fn tree(&self, _tree: &Tree) -> Result<BlobId> {
-        Err(Error::Internal("under construction".into()))
+    /// [`Error::InvalidTree`], [`Error::TooLarge`], [`Error::WriterStopped`]
+    pub fn tree(&self, tree: &Tree) -> Result<BlobId> {
+        const LIMIT: usize = 1 << 30;
+        let json = tree.to_json()?;
+        if json.len() > LIMIT {
+            let (size, limit) = (json.len() as u64, LIMIT as u64);
+            return Err(Error::TooLarge { what: "a directory", size, limit });
+        }
+        self.core.store(BlobKind::Tree, &json)
     }
+
     /// Whether this blob is stored or on its way.
-    pub fn has(&self, _kind: BlobKind, _id: &BlobId) -> bool {
-        false
+    pub fn has(&self, kind: BlobKind, id: &BlobId) -> bool {
+        self.core.has(kind, id)
     }
+
     /// What was done so far.
     pub fn stats(&self) -> WriteStats {
-        WriteStats::default()
+        self.core.stats()
     }
-    /// Sends everything and indexes it.
+
+    /// Sends and indexes everything that was handed in before.
     ///
     /// # Errors
     /// [`Error::WriterStopped`]
     pub async fn flush(&self) -> Result<()> {
-        Err(Error::Internal("under construction".into()))
+        self.core.flush().await
     }
+
     /// Flushes, makes sure that the lock is still good, and creates the snapshot file. Many
     /// snapshots may be committed by one writer.
     ///
     /// # Errors
     /// [`Error::WriterStopped`], [`Error::LockLost`], [`Error::Storage`]
-    pub async fn commit(&self, _snapshot: Snapshot) -> Result<SnapshotId> {
-        Err(Error::Internal("under construction".into()))
+    pub async fn commit(&self, snapshot: Snapshot) -> Result<SnapshotId> {
+        if !self.has(BlobKind::Tree, &snapshot.tree) {
+            return Err(Error::MissingBlob { kind: BlobKind::Tree, id: snapshot.tree });
+        }
+        self.flush().await?;
+        if let Some(lock) = &self.core.lock {
+            lock.verify().await?;
+        }
+        let json = serde_json::to_vec(&snapshot).map_err(|error| Error::Internal(error.to_string()))?;
+        let id = unpacked::save(&self.core.repository, "snapshots", json).await?;
+        Ok(SnapshotId::from_bytes(*id.as_bytes()))
     }
-    /// Flushes and removes the lock. Dropping the last clone does so as well as it can in the background.
+
+    /// Flushes, and removes the lock. Without this call the lock is removed in the background when
+    /// the last clone is dropped, and what was not flushed is lost.
     ///
     /// # Errors
     /// As [`Writer::flush`].
     pub async fn close(self) -> Result<WriteStats> {
-        Err(Error::Internal("under construction".into()))
+        let flushed = self.flush().await;
+        let released = self.session.keeper.finish(&self.core).await;
+        flushed.and(released)?;
+        Ok(self.stats())
     }
 }
 
-impl FileWriter {
-    /// Appends bytes.
-    ///
-    /// # Errors
-    /// [`Error::WriterStopped`]
-    pub fn write(&mut self, _bytes: &[u8]) -> Result<()> {
-        Err(Error::Internal("under construction".into()))
-    }
-    /// Appends all that `source` gives, without a copy in between; returns how much that was.
-    ///
-    /// # Errors
-    /// [`Error::Io`] from the source, [`Error::WriterStopped`]
-    pub fn read_from(&mut self, _source: &mut dyn std::io::Read) -> Result<u64> {
-        Err(Error::Internal("under construction".into()))
-    }
-    /// Appends a hole: `length` zero bytes that cost next to nothing.
-    ///
-    /// # Errors
-    /// [`Error::WriterStopped`]
-    pub fn zeros(&mut self, _length: u64) -> Result<()> {
-        Err(Error::Internal("under construction".into()))
-    }
-    /// Ends the file and waits for its last chunk.
-    ///
-    /// # Errors
-    /// [`Error::WriterStopped`]
-    pub fn finish(self) -> Result<FileContent> {
-        Err(Error::Internal("under construction".into()))
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("stats", &self.stats()).finish()
     }
 }
