@@ -96,6 +96,14 @@ pub enum Error {
         "cancelled; the application was released and nothing was committed: what was uploaded is reused by the next run"
     )]
     Cancelled,
+    /// A restore was ended before its end.
+    #[error(
+        "restore stopped: {reason}; what was created stays, and the same restore run again goes on from there"
+    )]
+    RestoreStopped {
+        /// Why.
+        reason: String,
+    },
     /// There is no such point.
     #[error("there is no point `{id}` in this repository; `holdfast points` lists them")]
     NoSuchPoint {
@@ -166,6 +174,7 @@ impl Error {
             Error::FloorNotReached { .. } => "protect.floor_not_reached",
             Error::Hook { .. } => "protect.hook",
             Error::Cancelled => "protect.cancelled",
+            Error::RestoreStopped { .. } => "protect.restore_stopped",
             Error::NoSuchPoint { .. } => "protect.no_such_point",
             Error::AmbiguousPoint { .. } => "protect.ambiguous_point",
             Error::DamagedPoint { .. } => "protect.damaged_point",

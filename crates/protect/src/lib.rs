@@ -5,11 +5,16 @@
 //! other way. Both report what happens to an [`progress::Observer`] and write what must survive
 //! their death to a [`progress::Journal`] before they do it.
 
+pub mod backup;
 pub mod capture;
+pub mod diff;
 pub mod error;
 pub mod exclusion;
 pub mod hooks;
 pub mod point;
 pub mod progress;
+pub mod rbac;
+pub mod restore;
+pub mod sweep;
 
 pub use error::{Error, Result};

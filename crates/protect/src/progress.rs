@@ -6,6 +6,7 @@ use std::time::Duration;
 use holdfast_model::Problem;
 use holdfast_model::hook::ExecHook;
 use holdfast_model::id::{AppId, PointId, RunId};
+pub use holdfast_model::restore::StepTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -160,18 +161,6 @@ pub struct OwedHook {
     pub pod: Option<String>,
     /// The hook as it was when the run began.
     pub hook: ExecHook,
-}
-
-/// A step of a run and how long it took.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StepTime {
-    /// Name of the step.
-    pub name: String,
-    /// Milliseconds from the start of the run to the start of the step.
-    pub start_millis: u64,
-    /// Milliseconds it took.
-    pub millis: u64,
 }
 
 /// Times the steps of one run and tells its observer.

@@ -1,6 +1,8 @@
 //! The claims of an application and what becomes of their data: captured, left out on purpose, or
 //! a problem. There is no fourth.
 
+use std::collections::BTreeSet;
+
 use holdfast_cluster::{Cluster, ListOptions, RawObject, kinds};
 use holdfast_model::Problem;
 use holdfast_model::label::{EXCLUDE, EXCLUDE_DATA};
@@ -32,6 +34,7 @@ pub struct Claims {
     pub excluded: Vec<Exclusion>,
     /// Those whose data cannot be captured.
     pub problems: Vec<Problem>,
+    seen: BTreeSet<(String, String)>,
 }
 
 /// Finds the claims that the scope selects.
@@ -59,9 +62,23 @@ pub async fn claims(cluster: &Cluster, selector: &Selector, namespaces: &Namespa
 }
 
 impl Claims {
+    /// A problem for each claim that was captured as an object but had not been there when the
+    /// volumes were chosen: `(namespace, name)` as the objects have shown them.
+    pub(crate) fn unknown_to_survey(&self, objects: &[(String, String)]) -> Vec<Problem> {
+        let unknown = objects.iter().filter(|claim| !self.seen.contains(claim));
+        unknown
+            .map(|(namespace, name)| {
+                let subject = format!("data of claim {namespace}/{name}");
+                Problem::new("claim.appeared", subject, "the claim was made while the backup was under way")
+                    .hint("make another backup")
+            })
+            .collect()
+    }
+
     fn sort_in(&mut self, claim: &RawObject, selector: &Selector) {
         let metadata = &claim.metadata;
         let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone());
+        self.seen.insert((namespace.clone(), name.clone()));
         let subject = format!("data of claim {namespace}/{name}");
         let object = match claim.parse() {
             Ok(object) => object,
@@ -122,6 +139,9 @@ mod tests {
         );
         assert_eq!(all.capture.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["data"]);
         assert_eq!((all.excluded.len(), all.problems.len()), (4, 1));
+        let appeared =
+            all.unknown_to_survey(&[("shop".into(), "data".into()), ("shop".into(), "late".into())]);
+        assert_eq!(appeared.len(), 1);
         assert!(all.excluded[0].reason.contains("cache"), "{:?}", all.excluded);
     }
 }

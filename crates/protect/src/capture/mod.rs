@@ -157,7 +157,7 @@ impl Asked {
 
 /// Whether an error is about the object or kind alone, so that the rest can be captured; otherwise
 /// the cluster cannot be reached, or does not know us, and nothing can.
-fn is_local(error: &holdfast_cluster::Error) -> bool {
+pub(crate) fn is_local(error: &holdfast_cluster::Error) -> bool {
     use holdfast_cluster::{Error as Cause, Reason};
     match error {
         Cause::Refused(refusal) => refusal.reason != Reason::Unauthorized,

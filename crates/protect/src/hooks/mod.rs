@@ -8,6 +8,6 @@ mod exec;
 mod hold;
 mod place;
 
-pub use exec::{release, run_pre};
+pub use exec::{Released, release, run_pre};
 pub use hold::Sessions;
-pub use place::{Place, owed};
+pub use place::{Place, owed, place_of};

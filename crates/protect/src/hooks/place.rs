@@ -101,6 +101,14 @@ pub(super) async fn find_owed(
     Ok(same.or_else(any).ok_or(NoPlace::NoPod).and_then(|pod| place(&owed.namespace, pod, target)))
 }
 
+/// The place of a hook, if there is one now.
+///
+/// # Errors
+/// [`crate::Error::Cluster`]
+pub async fn place_of(cluster: &Cluster, target: &HookTarget, namespaces: &[&str]) -> Result<Option<Place>> {
+    Ok(find(cluster, target, namespaces).await?.ok())
+}
+
 async fn running(cluster: &Cluster, namespace: &str, target: &HookTarget) -> Result<Vec<Value>> {
     let labels = Some(selector(&target.labels));
     let fields = Some("status.phase=Running".to_owned());

@@ -96,8 +96,17 @@ impl OpenPoint {
     /// All objects, directory by directory. What cannot be read, or is not where an object of a
     /// point can be, is named and the rest goes on.
     pub fn objects(&self) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
-        let walk =
-            Walk { point: self.clone(), pending: vec![Place { path: Vec::new(), tree: self.summary.root }] };
+        self.objects_of(|_| true)
+    }
+
+    /// The same for some of the types: the directories of others are not read. What belongs to no
+    /// type of the point is named by every walk.
+    pub fn objects_of(
+        &self,
+        keep: impl Fn(&ResourceType) -> bool + Send + 'static,
+    ) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
+        let pending = vec![Place { path: Vec::new(), tree: self.summary.root }];
+        let walk = Walk { point: self.clone(), pending, keep: Box::new(keep) };
         stream::unfold(walk, |mut walk| async move {
             let found = walk.step().await?;
             Some((stream::iter(found), walk))
@@ -148,6 +157,7 @@ async fn read_blobs(reader: &Reader, ids: &[BlobId], limit: u64) -> Result<Bytes
 struct Walk {
     point: OpenPoint,
     pending: Vec<Place>,
+    keep: Box<dyn Fn(&ResourceType) -> bool + Send>,
 }
 
 struct Place {
@@ -185,11 +195,21 @@ impl Walk {
             (NodeKind::Dir, Some(tree)) if may_descend(&place.path, node) => {
                 let mut path = place.path.clone();
                 path.push(node.display_name().into_owned());
-                self.pending.push(Place { path, tree });
+                if self.is_kept(&path) {
+                    self.pending.push(Place { path, tree });
+                }
             }
             (NodeKind::File, _) if at_root && node.name == POINT_FILE.as_bytes() => {}
             _ => found.push(entry_of(&self.point.point, &place.path, node)),
         }
+    }
+}
+
+impl Walk {
+    /// Whether a directory is walked into: decided where its path names a type.
+    fn is_kept(&self, path: &[String]) -> bool {
+        let [_, group, version, plural] = path else { return true };
+        type_of(&self.point.point, group, version, plural).is_none_or(|of| (self.keep)(of))
     }
 }
 
@@ -215,10 +235,7 @@ fn entry_of(point: &Point, directory: &[String], node: &Node) -> Result<ObjectEn
     let Some(name) = file.strip_suffix(".json").filter(|_| node.kind == NodeKind::File) else {
         return Err(problem("this is not the file of an object"));
     };
-    let group = if group == CORE_GROUP { "" } else { group };
-    let kinds = point.kinds.iter().map(|kind| &kind.resource);
-    let known = |of: &&ResourceType| of.group == group && of.version == *version && of.plural == *plural;
-    let Some(resource) = kinds.into_iter().find(known) else {
+    let Some(resource) = type_of(point, group, version, plural) else {
         return Err(problem("point.json does not know this type of object"));
     };
     let namespace = (namespace != CLUSTER_SCOPE).then(|| namespace.clone());
@@ -228,4 +245,11 @@ fn entry_of(point: &Point, directory: &[String], node: &Node) -> Result<ObjectEn
     let name = (!name.contains('~')).then(|| name.to_owned());
     let (resource, content) = (resource.clone(), node.blobs().to_vec());
     Ok(ObjectEntry { resource, namespace, name, content, size: node.size, path })
+}
+
+/// The type whose objects lie below `resources/<group>/<version>/<plural>`.
+fn type_of<'a>(point: &'a Point, group: &str, version: &str, plural: &str) -> Option<&'a ResourceType> {
+    let group = if group == CORE_GROUP { "" } else { group };
+    let mut types = point.kinds.iter().map(|kind| &kind.resource);
+    types.find(|of| of.group == group && of.version == version && of.plural == plural)
 }

@@ -1,0 +1,97 @@
+//! Temporary objects of runs: where they are looked for, and their removal.
+
+use std::collections::BTreeSet;
+
+use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Propagation, RawObject, kinds};
+use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
+use holdfast_model::{Problem, ResourceType};
+
+use super::SweepReport;
+use crate::capture::is_local;
+use crate::error::Result;
+
+/// Whose objects are removed.
+pub(super) enum Which<'a> {
+    /// Those of one run.
+    Of(&'a str),
+    /// Those of all runs but these.
+    NotOf(&'a BTreeSet<String>),
+}
+
+impl Which<'_> {
+    fn labels(&self) -> String {
+        match self {
+            Which::Of(run) => format!("{RUN}={run}"),
+            Which::NotOf(_) => RUN.to_owned(),
+        }
+    }
+
+    fn includes(&self, object: &RawObject) -> bool {
+        match (self, object.metadata.labels.get(RUN)) {
+            (Which::Of(run), Some(of)) => of == run,
+            (Which::NotOf(alive), Some(of)) => !alive.contains(of),
+            (_, None) => false,
+        }
+    }
+}
+
+/// Parts that are not rubbish: the record is removed when all else is done, and a claim holds data
+/// that is being handed over, which has its own way of being undone.
+const KEPT_PARTS: [&str; 2] = ["run", "claim"];
+
+/// The kinds of temporary objects and whether they are also made in applications' namespaces.
+/// Jobs first: their pods go with them.
+fn places() -> [(ResourceType, bool); 4] {
+    [(kinds::jobs(), false), (kinds::pods(), true), (kinds::secrets(), false), (kinds::config_maps(), false)]
+}
+
+/// Removes the objects and names them; what cannot be removed is a problem.
+pub(super) async fn remove(cluster: &Cluster, which: &Which<'_>, report: &mut SweepReport) -> Result<()> {
+    for (of, everywhere) in places() {
+        let namespace = (!everywhere).then(|| SYSTEM_NAMESPACE.to_owned());
+        let options = ListOptions { namespace, labels: Some(which.labels()), ..ListOptions::default() };
+        let mut listed = cluster.list_all(&of, options.clone()).await;
+        if everywhere && listed.as_ref().is_err_and(holdfast_cluster::Error::is_forbidden) {
+            let here = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..options };
+            listed = cluster.list_all(&of, here).await;
+        }
+        let found = match listed {
+            Ok(found) => found,
+            Err(error) if is_local(&error) => {
+                report.problems.push(Problem::new(
+                    "sweep.unreadable",
+                    format!("temporary {of}"),
+                    error.to_string(),
+                ));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for object in found.iter().filter(|object| which.includes(object) && !is_kept(object)) {
+            remove_one(cluster, &of, object, report).await;
+        }
+    }
+    Ok(())
+}
+
+fn is_kept(object: &RawObject) -> bool {
+    object.metadata.labels.get(PART).is_some_and(|part| KEPT_PARTS.contains(&part.as_str()))
+}
+
+async fn remove_one(cluster: &Cluster, of: &ResourceType, object: &RawObject, report: &mut SweepReport) {
+    let metadata = &object.metadata;
+    let delete = Delete {
+        uid: Some(metadata.uid.clone()),
+        propagation: Some(Propagation::Background),
+        grace_seconds: (of.kind == "Pod").then_some(0),
+        ..Delete::default()
+    };
+    let name = object.object_ref(of);
+    match cluster.delete(of, metadata.namespace.as_deref(), &metadata.name, &delete).await {
+        Ok(Deleted::Gone | Deleted::Pending(_)) => report.removed.push(name),
+        Ok(Deleted::NotThere) => {}
+        Err(error) => {
+            report.problems.push(Problem::new("sweep.not_removed", name.to_string(), error.to_string()))
+        }
+    }
+}
