@@ -74,7 +74,8 @@ fn refused(path: Option<&Path>, context: Option<&str>, error: &(dyn std::error::
     Error::Kubeconfig {
         path: path.map(Path::to_path_buf),
         context: context.map(str::to_owned),
-        reason: failure::root(error),
+        // A parser quotes the lines around the error, and there may be a token in them.
+        reason: failure::root(error).lines().next().unwrap_or_default().to_owned(),
     }
 }
 

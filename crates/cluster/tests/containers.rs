@@ -1,5 +1,7 @@
 //! Exec, logs, waits and leases on a real cluster with a node.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 #[path = "support/site.rs"]
 mod site;
 

@@ -1,5 +1,7 @@
 //! Ways to a cluster: contexts, tokens, exec plugins, proxies, and what is said when one fails.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::path::PathBuf;

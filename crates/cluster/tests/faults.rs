@@ -1,5 +1,7 @@
 //! What becomes of requests when the API server, or the way to it, is not well.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::time::{Duration, Instant};

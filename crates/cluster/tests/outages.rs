@@ -1,5 +1,7 @@
 //! A real API server that goes away under us and comes back, and one that forgets too soon.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -25,6 +27,7 @@ async fn an_api_server_that_restarts_delays_and_does_not_fail() {
         "box",
         "--image=testbed.local/busybox:1",
         "--image-pull-policy=Never",
+        "--command",
         "--",
         "sleep",
         "600",
@@ -41,7 +44,9 @@ async fn an_api_server_that_restarts_delays_and_does_not_fail() {
     };
     let mut session = cluster.exec(exec).await.unwrap();
     let mut lines = BufReader::new(session.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("begun"));
+    if lines.next_line().await.unwrap().as_deref() != Some("begun") {
+        panic!("{:?}", session.status().await);
+    }
     let waiting = {
         let cluster = cluster.clone();
         let there = |map: Option<&Value>| map.is_some();

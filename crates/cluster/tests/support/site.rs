@@ -1,5 +1,7 @@
 //! One real site for all tests of a file.
 
+#![allow(unreachable_pub, reason = "a module of several test programs")]
+
 use std::path::PathBuf;
 
 use holdfast_cluster::{Cluster, Connect};
