@@ -132,6 +132,12 @@ pub fn level(of: &GroupKind) -> usize {
     named.unwrap_or_else(middle)
 }
 
+/// The first level that waits until the workloads are ready: what stands in the way of requests
+/// would stand in the way of the pods that serve it.
+pub fn after_ready() -> usize {
+    LEVELS.len() - 1
+}
+
 /// The level of kinds that no line names.
 fn middle() -> usize {
     LEVELS.iter().position(|level| level.kinds.is_empty()).unwrap_or(LEVELS.len() - 1)
@@ -169,6 +175,12 @@ mod tests {
     fn the_group_tells_kinds_of_one_name_apart() {
         assert_eq!(level_of("serving.example", "Service"), middle());
         assert_ne!(level_of("", "Service"), middle());
+    }
+
+    #[test]
+    fn webhooks_wait_until_what_serves_them_is_ready() {
+        assert_eq!(level_of(ADMISSION, "ValidatingWebhookConfiguration"), after_ready());
+        assert!(level_of("networking.k8s.io", "Ingress") < after_ready());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::order;
 use crate::object::GroupKind;
 
 /// One entry of `ownerReferences`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// `apiVersion` of the owner.
     pub api_version: String,
@@ -75,8 +75,11 @@ fn parse(entry: &Value) -> Option<Owner> {
     })
 }
 
+/// API group and kind.
+type Kind = (&'static str, &'static str);
+
 /// What controllers that every cluster runs make: owner, then what it makes.
-static MAKERS: &[((&str, &str), (&str, &str))] = &[
+static MAKERS: &[(Kind, Kind)] = &[
     (("apps", "Deployment"), ("apps", "ReplicaSet")),
     (("apps", "ReplicaSet"), ("", "Pod")),
     (("apps", "StatefulSet"), ("", "Pod")),

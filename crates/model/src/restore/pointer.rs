@@ -80,6 +80,35 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Copies what stands at `place` in `from` to where `to` has nothing. Elements of lists are not
+/// copied: which of them belong together cannot be told here.
+pub fn copy_missing(from: &Value, to: &mut Value, place: &str) {
+    copy_steps(from, to, &steps(place));
+}
+
+fn copy_steps(from: &Value, to: &mut Value, steps: &[Step]) {
+    let (Some((step, rest)), Value::Object(source), Value::Object(target)) = (steps.split_first(), from, to)
+    else {
+        return;
+    };
+    for (key, value) in source.iter().filter(|(key, _)| *step != Step::Every && step.takes(key)) {
+        match (rest, target.get_mut(key)) {
+            ([], None) => {
+                target.insert(key.clone(), value.clone());
+            }
+            ([], Some(_)) => {}
+            (rest, Some(child)) => copy_steps(value, child, rest),
+            (rest, None) => {
+                let mut child = Value::Object(serde_json::Map::new());
+                copy_steps(value, &mut child, rest);
+                if !is_empty(&child) {
+                    target.insert(key.clone(), child);
+                }
+            }
+        }
+    }
+}
+
 /// Calls `visit` with everything at `place`.
 pub fn each_mut(object: &mut Value, place: &str, visit: &mut dyn FnMut(&mut Value)) {
     each_step(object, &steps(place), visit);
@@ -153,6 +182,18 @@ mod tests {
         each_mut(&mut object, "/*/*/n", &mut |value| seen.push(value.clone()));
         assert_eq!(seen, ["a", "b"]);
         assert!(exists(&object, "/m/n") && !exists(&object, "/l/n") && !exists(&json!(3), "/a"));
+    }
+
+    #[test]
+    fn what_is_missing_is_copied_and_what_is_there_is_kept() {
+        let from = json!({"spec": {"ip": "1", "ports": [{"n": 1}]}, "metadata": {"annotations": {"pv/a": "1", "x": "2"}}});
+        let mut to = json!({"spec": {"kind": "k", "ports": [{}]}});
+        for place in ["/spec/ip", "/spec/ports/*/n", "/metadata/annotations/pv~1*", "/absent/x"] {
+            copy_missing(&from, &mut to, place);
+        }
+        copy_missing(&json!({"spec": {"kind": "other"}}), &mut to, "/spec/kind");
+        let expected = json!({"spec": {"kind": "k", "ip": "1", "ports": [{}]}, "metadata": {"annotations": {"pv/a": "1"}}});
+        assert_eq!(to, expected);
     }
 
     #[test]

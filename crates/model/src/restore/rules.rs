@@ -80,6 +80,17 @@ pub fn strip(of: &GroupKind, object: &mut Value) -> Vec<&'static Rule> {
     mine().filter(|rule| rule.apply(&captured, object)).collect()
 }
 
+/// Gives an object that is to replace `live` what belongs to the cluster it is in: the same lines,
+/// read the other way round. Status and the server's own books are left to the server.
+pub fn carry(of: &GroupKind, live: &Value, object: &mut Value) {
+    const SERVERS: &[&str] =
+        &["/status", "/metadata/managedFields", "/metadata/annotations/holdfast.dev~1restored-from"];
+    let mine = RULES.iter().filter(|rule| rule.objects.includes(of));
+    for place in mine.map(Rule::place).filter(|place| !SERVERS.contains(place)) {
+        pointer::copy_missing(live, object, place);
+    }
+}
+
 const CORE: &str = "";
 const APPS: &str = "apps";
 const BATCH: &str = "batch";

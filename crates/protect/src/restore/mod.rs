@@ -1,0 +1,40 @@
+//! Restore: from a recovery point to an application that runs, on any cluster.
+//!
+//! Objects go level by level ([`holdfast_model::restore::order`]), each level side by side, from
+//! the vault straight to the API server: created first and compared only if something is there
+//! already, so that restoring twice changes nothing. Nothing is ever deleted. Claims are filled
+//! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
+//! after the workloads are ready.
+//!
+//! Memory does not grow with the number of objects: a batch is fetched while another is applied,
+//! and of what went well only counts are kept.
+
+mod claims;
+mod consumers;
+mod definitions;
+mod existing;
+mod owners;
+mod quantity;
+mod ready;
+mod request;
+mod run;
+mod served;
+mod session;
+mod source;
+mod tally;
+mod volumes;
+
+use holdfast_model::GroupKind;
+use holdfast_model::restore::{ChangeKind, differences};
+use serde_json::Value;
+
+pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Verdict};
+pub use request::RestoreRequest;
+pub use run::restore;
+pub use tally::OnObject;
+
+/// Places that were sent and are not in what the server stored.
+fn removed_paths(of: &GroupKind, sent: &Value, stored: &Value) -> Vec<String> {
+    let changes = differences(of, sent, stored).into_iter();
+    changes.filter(|change| change.kind == ChangeKind::Removed).map(|change| change.path).collect()
+}

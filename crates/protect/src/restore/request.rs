@@ -1,0 +1,47 @@
+//! What a restore is asked to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_cluster::Cluster;
+use holdfast_model::RunId;
+use holdfast_model::restore::{Existing, Mapping};
+use holdfast_vault::Repository;
+use tokio_util::sync::CancellationToken;
+
+use super::tally::OnObject;
+use crate::backup::Movers;
+use crate::point::PointSummary;
+use crate::progress::{Clock, Journal, Observer};
+
+/// What is to be restored, where to, and how.
+pub struct RestoreRequest {
+    /// The target.
+    pub cluster: Cluster,
+    /// The application's repository.
+    pub repository: Repository,
+    /// The point.
+    pub point: PointSummary,
+    /// How movers are made; without, claims whose data is in the point are problems.
+    pub movers: Option<Movers>,
+    /// Identity of this restore.
+    pub run: RunId,
+    /// Other names at the target.
+    pub mapping: Mapping,
+    /// What to do about objects that are there and differ.
+    pub existing: Existing,
+    /// How long workloads may take to become ready; zero: nobody waits for them.
+    pub wait_ready: Duration,
+    /// How long to wait for another run on the application; `None`: refuse at once.
+    pub wait_busy: Option<Duration>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps what must survive the run's death.
+    pub journal: Arc<dyn Journal>,
+    /// Hears what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Hears what became of every single object.
+    pub on_object: Option<OnObject>,
+    /// Ends the restore when cancelled.
+    pub cancel: CancellationToken,
+}

@@ -1,0 +1,179 @@
+//! The walk of a restore, from the lease to the report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_model::point::Point;
+use holdfast_model::restore::order::{self, LEVELS};
+use holdfast_model::restore::{Readiness, RestoreReport, VolumeResult};
+use holdfast_model::{GroupKind, Outcome, Problem};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::request::RestoreRequest;
+use super::session::Session;
+use super::tally::Tally;
+use super::{definitions, ready, volumes};
+use crate::error::{Error, Result};
+use crate::exclusion::Held;
+use crate::point;
+use crate::progress::{Entry, Steps, millis};
+
+/// Restores a point. Whatever could not be restored is in the report; an error means that the
+/// restore could not go on. Run again, it goes on where it ended.
+///
+/// # Errors
+/// [`Error::Busy`], [`Error::Cluster`], [`Error::Vault`], [`Error::DamagedPoint`],
+/// [`Error::Journal`], [`Error::RestoreStopped`]
+pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
+    let application = request.point.application.clone();
+    let held = Held::take(
+        &request.cluster,
+        &application,
+        &request.run,
+        request.wait_busy,
+        &request.observer,
+        &request.cancel,
+    )
+    .await?;
+    let stopped = |reason: &str| Error::RestoreStopped { reason: reason.to_owned() };
+    let outcome = tokio::select! {
+        outcome = Walk::begin(&request) => outcome,
+        () = held.lost().cancelled() => Err(stopped("another run took the application")),
+        () = request.cancel.cancelled() => Err(stopped("it was cancelled")),
+    };
+    let released = held.release().await;
+    let report = outcome?;
+    released?;
+    request.journal.record(&Entry::Ended { outcome: report.outcome }).map_err(Error::Journal)?;
+    Ok(report)
+}
+
+/// A restore on its way.
+struct Walk<'a> {
+    request: &'a RestoreRequest,
+    session: Session,
+    steps: Steps,
+    started: Timestamp,
+    began: Instant,
+    volumes: Vec<VolumeResult>,
+    readiness: Vec<Readiness>,
+}
+
+impl<'a> Walk<'a> {
+    async fn begin(request: &'a RestoreRequest) -> Result<RestoreReport> {
+        let (started, began) = (request.clock.now(), Instant::now());
+        request
+            .journal
+            .record(&Entry::Started {
+                run: request.run.clone(),
+                application: request.point.application.clone(),
+                cluster: request.cluster.name().to_owned(),
+                at: started,
+            })
+            .map_err(Error::Journal)?;
+        let steps = Steps::new(request.observer.clone());
+        let session = steps.run("open", open(request)).await?;
+        let walk =
+            Walk { request, session, steps, started, began, volumes: Vec::new(), readiness: Vec::new() };
+        walk.go().await
+    }
+
+    async fn go(mut self) -> Result<RestoreReport> {
+        for level in 0..order::after_ready() {
+            self.level(level).await?;
+        }
+        self.ready("readiness").await;
+        if self.session.has_more() {
+            self.steps.run("second try", self.session.again()).await?;
+            for level in 0..order::after_ready() {
+                self.session.owned(level).await?;
+            }
+        }
+        self.level(order::after_ready()).await?;
+        self.ready("readiness of the rest").await;
+        Ok(self.report())
+    }
+
+    async fn level(&mut self, level: usize) -> Result<()> {
+        let point = &self.session.point.point;
+        let kinds = point.kinds.iter().filter(|kind| kind.objects > 0);
+        if kinds.map(|kind| kind.resource.group_kind()).all(|kind| order::level(&kind) != level) {
+            return self.session.owned(level).await;
+        }
+        let session = &self.session;
+        self.steps.run(LEVELS[level].name, session.level(level)).await?;
+        if level == order::level(&GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")) {
+            self.steps.run("definitions served", definitions::settle(session)).await?;
+        }
+        if level == order::level(&GroupKind::new("", "PersistentVolumeClaim")) {
+            let filled = self.steps.run("volumes", volumes::restore(self.request, session)).await?;
+            self.volumes.extend(filled);
+        }
+        self.session.owned(level).await
+    }
+
+    /// Waits for the workloads that were restored since it last did.
+    async fn ready(&mut self, step: &'static str) {
+        let candidates = self.session.take_workloads();
+        if candidates.is_empty() || self.request.wait_ready == Duration::ZERO {
+            return;
+        }
+        let cluster = &self.session.cluster;
+        let waiting = ready::wait(cluster, candidates, self.request.wait_ready, self.began);
+        let found = self.steps.run(step, waiting).await;
+        for readiness in found.iter().filter(|readiness| !readiness.ready) {
+            let message =
+                format!("it is not ready after {} s: {}", readiness.millis / 1000, readiness.reason);
+            let problem = Problem::new("restore.not_ready", readiness.object.to_string(), message);
+            self.session.tally.problem(problem.hint("it may still become ready; see `kubectl describe`"));
+        }
+        self.readiness.extend(found);
+    }
+
+    fn report(self) -> RestoreReport {
+        let total = self.session.tally.total();
+        let point = &self.session.point.point;
+        let waited = self.request.wait_ready > Duration::ZERO;
+        let all_ready = waited && self.readiness.iter().all(|readiness| readiness.ready);
+        let last = self.readiness.iter().map(|readiness| readiness.millis).max();
+        RestoreReport {
+            run: self.request.run.clone(),
+            point: point.id.clone(),
+            application: point.application.clone(),
+            application_name: point.application_name.clone(),
+            cluster: self.session.cluster.name().to_owned(),
+            outcome: Outcome::of(&total.problems),
+            started: self.started,
+            finished: self.request.clock.now(),
+            ready_millis: all_ready.then(|| last.unwrap_or_else(|| millis(self.began.elapsed()))),
+            mapping: self.session.mapping.clone(),
+            kinds: total.kinds,
+            objects: total.objects,
+            volumes: self.volumes,
+            readiness: self.readiness,
+            notes: total.notes,
+            problems: total.problems,
+            steps: self.steps.times(),
+        }
+    }
+}
+
+async fn open(request: &RestoreRequest) -> Result<Session> {
+    let point = point::open(&request.repository, &request.point).await?;
+    let totals = totals(&point.point);
+    let tally = Tally::new(request.observer.clone(), request.on_object.clone(), totals);
+    if point.point.outcome == Outcome::Partial {
+        tally.note(format!(
+            "point {} is itself Partial: {} things are not in it (`holdfast point show`)",
+            point.point.id,
+            point.point.problems.len()
+        ));
+    }
+    let how = (request.mapping.clone(), request.existing);
+    Session::new(request.cluster.clone(), point, how, tally).await
+}
+
+fn totals(point: &Point) -> BTreeMap<holdfast_model::ResourceType, u64> {
+    point.kinds.iter().map(|kind| (kind.resource.clone(), kind.objects)).collect()
+}
