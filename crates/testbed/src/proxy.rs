@@ -1,4 +1,6 @@
 //! A TCP relay that can be slow, narrow or broken: what lies between two centres, for tests.
+//!
+//! It has a thread of its own, so that it works for tests that block theirs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,8 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::error::{At, Result};
@@ -36,7 +37,8 @@ pub struct Faults {
 pub struct FaultProxy {
     address: SocketAddr,
     line: Arc<Line>,
-    task: JoinHandle<()>,
+    /// The relay's thread ends when this is dropped.
+    _open: oneshot::Sender<()>,
 }
 
 /// What all connections share.
@@ -63,9 +65,10 @@ struct Direction {
 
 impl FaultProxy {
     /// Relays from a free port of `listen` (an address of this machine) to `upstream`.
-    pub async fn start(listen: &str, upstream: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind((listen, 0)).await.at("listen on", listen)?;
+    pub fn start(listen: &str, upstream: SocketAddr) -> Result<Self> {
+        let listener = std::net::TcpListener::bind((listen, 0)).at("listen on", listen)?;
         let address = listener.local_addr().at("listen on", listen)?;
+        listener.set_nonblocking(true).at("listen on", listen)?;
         let line = Arc::new(Line {
             upstream,
             faults: watch::Sender::default(),
@@ -75,8 +78,21 @@ impl FaultProxy {
             connections: AtomicU64::new(0),
             cut_at: AtomicU64::new(u64::MAX),
         });
-        let task = tokio::spawn(accept(listener, line.clone()));
-        Ok(Self { address, line, task })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.at("start a thread for", "the relay")?;
+        let (open, closed) = oneshot::channel();
+        let shared = line.clone();
+        std::thread::spawn(move || {
+            // Dropping the runtime at the end closes every connection.
+            runtime.block_on(async {
+                let Ok(listener) = TcpListener::from_std(listener) else { return };
+                tokio::select! {
+                    () = accept(listener, shared) => {}
+                    _ = closed => {}
+                }
+            });
+        });
+        Ok(Self { address, line, _open: open })
     }
 
     /// Where it listens.
@@ -122,13 +138,6 @@ impl FaultProxy {
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.line.connections.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        self.task.abort();
-        self.cut();
     }
 }
 
@@ -247,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_perfect_line_passes_everything_and_counts_it() {
-        let proxy = FaultProxy::start("127.0.0.1", echo().await).await.unwrap();
+        let proxy = FaultProxy::start("127.0.0.1", echo().await).unwrap();
         let data = vec![7; 1 << 20];
         assert_eq!(round_trip(&proxy, &data).await.unwrap(), data);
         assert_eq!((proxy.sent(), proxy.received(), proxy.connections()), (1 << 20, 1 << 20, 1));
@@ -255,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn latency_and_bandwidth_take_their_time() {
-        let proxy = FaultProxy::start("127.0.0.1", echo().await).await.unwrap();
+        let proxy = FaultProxy::start("127.0.0.1", echo().await).unwrap();
         proxy.set(Faults { latency: Duration::from_millis(50), ..Faults::default() });
         let begun = Instant::now();
         round_trip(&proxy, b"x").await.unwrap();
@@ -268,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_comes_in_the_middle_and_only_once() {
-        let proxy = FaultProxy::start("127.0.0.1", echo().await).await.unwrap();
+        let proxy = FaultProxy::start("127.0.0.1", echo().await).unwrap();
         proxy.cut_after(128 << 10);
         let data = vec![1; 4 << 20];
         assert_ne!(round_trip(&proxy, &data).await.unwrap_or_default(), data);
@@ -277,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusing_line_closes_and_a_stalled_one_hangs_until_it_does_not() {
-        let proxy = FaultProxy::start("127.0.0.1", echo().await).await.unwrap();
+        let proxy = FaultProxy::start("127.0.0.1", echo().await).unwrap();
         proxy.set(Faults { refuse: true, ..Faults::default() });
         assert_ne!(round_trip(&proxy, b"x").await.unwrap_or_default(), b"x");
         proxy.set(Faults { stall: true, ..Faults::default() });

@@ -83,22 +83,18 @@ impl Network {
 
     /// Loses every packet that crosses the site's edge, silently, or stops doing so.
     pub(crate) fn blackhole(&self, on: bool) -> Result<()> {
-        let table = "inet holdfast_partition";
         if !on {
-            return self.run(&["nft", "destroy", "table", "inet", "holdfast_partition"]).map(drop).or_else(
-                // nft before 1.0.8 knows no `destroy`.
-                |_| match self.run(&["nft", "delete", "table", "inet", "holdfast_partition"]) {
-                    Err(Error::Command { output, .. }) if output.contains("No such file") => Ok(()),
-                    other => other.map(drop),
-                },
-            );
+            let deleted = self.run(&["nft", "delete", "table", "inet", "holdfast_partition"]);
+            return match deleted {
+                Err(Error::Command { output, .. }) if output.contains("No such file") => Ok(()),
+                other => other.map(drop),
+            };
         }
-        let rules = format!(
-            "table {table} {{ \
-               chain in {{ type filter hook prerouting priority -400; iifname \"eth0\" drop; }} \
-               chain out {{ type filter hook postrouting priority 400; oifname \"eth0\" drop; }} }}"
-        );
-        self.run(&["nft", &rules]).map(drop)
+        let rules = "table inet holdfast_partition {
+            chain in { type filter hook prerouting priority -400; iifname eth0 drop; }
+            chain out { type filter hook postrouting priority 400; oifname eth0 drop; }
+        }";
+        self.run(&["nft", rules]).map(drop)
     }
 
     /// Removes cable and namespace, if they are there.

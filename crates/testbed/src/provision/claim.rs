@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// Where the scheduler says which node a pod that waits for its volume shall run on.
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
+/// How claims named their class before Kubernetes 1.6; still valid, and stronger than the field.
+const OLD_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
 /// Whose volume it is; the controller manager leaves its deletion to that provisioner.
 pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
@@ -35,9 +38,10 @@ impl<'a> Wanted<'a> {
         if !pending || !plain || spec.volume_name.is_some() || claim.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let class = classes.iter().find(|class| class.metadata.name == spec.storage_class_name)?;
-        let annotations = claim.metadata.annotations.as_ref();
-        let node = annotations.and_then(|all| all.get(SELECTED_NODE)).map(String::as_str);
+        let annotation = |name: &str| claim.metadata.annotations.as_ref()?.get(name).map(String::as_str);
+        let class_name = annotation(OLD_CLASS).or(spec.storage_class_name.as_deref())?;
+        let class = classes.iter().find(|class| class.metadata.name.as_deref() == Some(class_name))?;
+        let node = annotation(SELECTED_NODE);
         let waits = class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
         match class.provisioner.as_str() {
             LOCAL => Some(Self { claim, class, node: Some(node?) }),
@@ -157,6 +161,15 @@ mod tests {
         let claim = claim("std", None, json!({}));
         let volume = Wanted::by(&claim, &classes).unwrap().volume(Path::new("/v/x")).unwrap();
         assert!(volume.spec.unwrap().host_path.is_some());
+    }
+
+    #[test]
+    fn a_claim_of_the_old_form_is_served() {
+        let classes = [class("fast", HOST_PATH, "Immediate")];
+        let mut old = claim("", None, json!({}));
+        old.metadata.annotations.as_mut().unwrap().insert(OLD_CLASS.into(), "fast".into());
+        old.spec.as_mut().unwrap().storage_class_name = None;
+        assert!(Wanted::by(&old, &classes).is_some());
     }
 
     #[test]

@@ -10,6 +10,9 @@ const ETCD_QUOTA_BYTES: &str = "8589934592";
 /// What namespaces' annotations need to send pods to chosen nodes, beside what is on by itself.
 const ADMISSION: [&str; 3] = ["NodeRestriction", "PodNodeSelector", "PodTolerationRestriction"];
 
+/// Requests per second of a controller: the defaults are made for sharing an API server with hundreds of nodes.
+const RATE: [&str; 2] = ["--kube-api-qps=500", "--kube-api-burst=1000"];
+
 pub(super) fn etcd(plan: &Plan, kubernetes: &Built) -> Spec {
     Spec::new("etcd", kubernetes.bin("etcd"))
         .flag("data-dir", plan.dir.join("etcd"))
@@ -62,6 +65,8 @@ pub(super) fn controller_manager(plan: &Plan, kubernetes: &Built) -> Spec {
         .flag("cluster-signing-key-file", plan.pki("ca.key"))
         .flag("bind-address", "127.0.0.1")
         .arg("--leader-elect=false")
+        // At the default rate it takes 5 s to fetch the tokens of all its controllers.
+        .args(RATE)
 }
 
 pub(super) fn scheduler(plan: &Plan, kubernetes: &Built) -> Spec {
@@ -69,6 +74,7 @@ pub(super) fn scheduler(plan: &Plan, kubernetes: &Built) -> Spec {
         .flag("kubeconfig", plan.kubeconfig("scheduler"))
         .flag("bind-address", "127.0.0.1")
         .arg("--leader-elect=false")
+        .args(RATE)
 }
 
 pub(super) fn kwok(plan: &Plan, kwok: &Built) -> Spec {

@@ -49,6 +49,9 @@ pub struct Times {
 }
 
 /// A running site. Dropping it takes it down; so does the death of this process.
+///
+/// A drop without [`Self::stop`] or [`Self::keep`] is how a failed test ends: then the state of objects is written to
+/// the logs, and where they are to standard error.
 pub struct Site {
     plan: Plan,
     kubernetes: Built,
@@ -286,10 +289,10 @@ impl Drop for Site {
         if self.lease.is_none() {
             return;
         }
-        if std::thread::panicking() {
+        if !self.components.is_empty() {
             self.dump_state();
-            eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
         }
+        eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
         if let Err(error) = component::end(self.lease.take(), &mut self.components) {
             eprintln!("testbed: taking {} down: {error}", self.plan.name);
         }

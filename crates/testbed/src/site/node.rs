@@ -161,6 +161,8 @@ fn kubelet_config(plan: &Plan, cgroup: &Cgroup) -> String {
         "resolvConf": "",
         "evictionHard": { "memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
         "maxPods": 250,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
         "registryPullQPS": 0,
         "nodeStatusUpdateFrequency": "4s",
     });
