@@ -24,7 +24,9 @@ pub enum Error {
     },
 
     /// A store's address could not be understood.
-    #[error("`{url}` is no address of a store: {reason}; use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///directory")]
+    #[error(
+        "`{url}` is no address of a store: {reason}; use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///directory"
+    )]
     InvalidUrl {
         /// The address as given.
         url: String,
@@ -33,7 +35,9 @@ pub enum Error {
     },
 
     /// The key or password does not open this vault or repository.
-    #[error("the key does not open {what}: it is another vault's or tenant's key, or a mistyped one; look for the recovery key that was shown when this vault was initialised")]
+    #[error(
+        "the key does not open {what}: it is another vault's or tenant's key, or a mistyped one; look for the recovery key that was shown when this vault was initialised"
+    )]
     WrongKey {
         /// What was to be opened.
         what: String,
@@ -65,7 +69,9 @@ pub enum Error {
     },
 
     /// Written by a newer program.
-    #[error("{what} has format version {found}, this program knows up to {supported}: use a newer holdfast; nothing was changed")]
+    #[error(
+        "{what} has format version {found}, this program knows up to {supported}: use a newer holdfast; nothing was changed"
+    )]
     NewerFormat {
         /// What was opened.
         what: String,
@@ -76,7 +82,9 @@ pub enum Error {
     },
 
     /// A stored file does not hold what it must.
-    #[error("`{object}` is damaged: {reason}; run `holdfast vault check` to learn what it affects, and restore from another copy")]
+    #[error(
+        "`{object}` is damaged: {reason}; run `holdfast vault check` to learn what it affects, and restore from another copy"
+    )]
     Damaged {
         /// Path of the file, or name of the blob.
         object: String,
@@ -85,7 +93,9 @@ pub enum Error {
     },
 
     /// A blob that something refers to is not in the index.
-    #[error("{kind} blob {id} is in no index: a pack or an index file was lost; run `holdfast vault check` to learn what it affects, and restore from another copy")]
+    #[error(
+        "{kind} blob {id} is in no index: a pack or an index file was lost; run `holdfast vault check` to learn what it affects, and restore from another copy"
+    )]
     MissingBlob {
         /// Kind of the blob.
         kind: BlobKind,
@@ -94,14 +104,18 @@ pub enum Error {
     },
 
     /// Someone else holds the repository exclusively.
-    #[error("the repository is locked exclusively by {holder}; wait until that ends, or, if that process is gone, remove its lock with `restic unlock`")]
+    #[error(
+        "the repository is locked exclusively by {holder}; wait until that ends, or, if that process is gone, remove its lock with `restic unlock`"
+    )]
     Locked {
         /// Host, process and time of the lock.
         holder: String,
     },
 
     /// Our own lock could not be refreshed in time.
-    #[error("the lock of this writer could not be refreshed for {minutes} minutes, so others may have removed what it relies on; nothing was committed: run the backup again, what was uploaded is reused")]
+    #[error(
+        "the lock of this writer could not be refreshed for {minutes} minutes, so others may have removed what it relies on; nothing was committed: run the backup again, what was uploaded is reused"
+    )]
     LockLost {
         /// Minutes since the last refresh.
         minutes: i64,
@@ -233,10 +247,14 @@ pub(crate) fn is_full(error: &object_store::Error) -> bool {
 fn storage_hint(error: &object_store::Error) -> &'static str {
     use object_store::Error as Source;
     match error {
-        Source::PermissionDenied { .. } => "the credentials are known but may not do this: widen their policy",
+        Source::PermissionDenied { .. } => {
+            "the credentials are known but may not do this: widen their policy"
+        }
         Source::Unauthenticated { .. } => "check the access key and secret",
         Source::NotFound { .. } => "check the bucket and the prefix",
-        _ if is_full(error) => "the store is full: free or add space and run again, what was stored is reused",
+        _ if is_full(error) => {
+            "the store is full: free or add space and run again, what was stored is reused"
+        }
         _ => "check that the store is reachable and healthy, then run again: what was stored is reused",
     }
 }

@@ -52,7 +52,15 @@ impl LockFile {
     fn ours(now: Timestamp) -> Self {
         let (uid, gid) = host::ids();
         let pid = std::process::id() as i32;
-        Self { time: now, exclusive: false, hostname: host::name(), username: host::user_name(), pid, uid, gid }
+        Self {
+            time: now,
+            exclusive: false,
+            hostname: host::name(),
+            username: host::user_name(),
+            pid,
+            uid,
+            gid,
+        }
     }
 
     /// Whether its owner is gone: not refreshed for long, or a process of this host that ended.
@@ -157,7 +165,8 @@ fn path(file: &FileId) -> String {
 
 async fn create(inner: &Inner) -> Result<(FileId, Timestamp)> {
     let now = inner.options.clock.now();
-    let json = serde_json::to_vec(&LockFile::ours(now)).map_err(|error| Error::Internal(error.to_string()))?;
+    let json =
+        serde_json::to_vec(&LockFile::ours(now)).map_err(|error| Error::Internal(error.to_string()))?;
     Ok((unpacked::save(inner, "locks", json).await?, now))
 }
 

@@ -54,7 +54,10 @@ async fn stock_restic_checks_and_restores_what_we_write() {
 
     let reader = repository.reader().await.unwrap();
     assert_eq!(walk::stored_facts(&reader, root).await, walk::facts(&scene.path("source")));
-    assert!(!scene.path("repository/locks").exists() || std::fs::read_dir(scene.path("repository/locks")).unwrap().next().is_none());
+    assert!(
+        !scene.path("repository/locks").exists()
+            || std::fs::read_dir(scene.path("repository/locks")).unwrap().next().is_none()
+    );
 }
 
 /// `rewrite` decodes and encodes every directory and refuses if the result differs; `diff` and
@@ -70,7 +73,10 @@ async fn stock_restic_finds_our_directories_canonical() {
 
     let restic = Restic::on(&scene.path("repository"));
     let diff = restic.run(["diff", &first.to_string(), &second.to_string()]);
-    assert!(diff.contains("+    /one more") && diff.contains("Files:           1 new,     0 removed"), "{diff}");
+    assert!(
+        diff.contains("+    /one more") && diff.contains("Files:           1 new,     0 removed"),
+        "{diff}"
+    );
     restic.run(["rewrite", "--exclude", "/one more", &second.to_string()]);
     restic.run(["stats", "--mode", "raw-data"]);
     restic.run(["stats", "--mode", "files-by-contents", &first.to_string()]);
@@ -85,7 +91,13 @@ async fn we_read_what_stock_restic_writes() {
     restic.run(["init"]);
     for compression in ["off", "auto", "max"] {
         std::fs::write(scene.path("source/changing"), compression.repeat(100_000)).unwrap();
-        restic.run(["backup", "--compression", compression, "--with-atime", scene.path("source").to_str().unwrap()]);
+        restic.run([
+            "backup",
+            "--compression",
+            compression,
+            "--with-atime",
+            scene.path("source").to_str().unwrap(),
+        ]);
         let repository = support::open(&scene.path("repository")).await;
         let (_, snapshot) = repository.snapshots().await.unwrap().pop().unwrap();
         let reader = repository.reader().await.unwrap();
@@ -105,8 +117,13 @@ async fn stock_restic_continues_from_our_snapshot_and_we_from_its() {
     let (parent, _) = backup(&repository, &scene.path("data")).await;
 
     std::fs::write(scene.path("data/one"), b"changed").unwrap();
-    let report = restic
-        .run(["backup", "--parent", &parent.to_string(), "--json", scene.path("data").to_str().unwrap()]);
+    let report = restic.run([
+        "backup",
+        "--parent",
+        &parent.to_string(),
+        "--json",
+        scene.path("data").to_str().unwrap(),
+    ]);
     assert!(report.contains("\"message_type\":\"summary\""), "{report}");
     backup(&repository, &scene.path("data")).await;
     restic.check();

@@ -156,7 +156,13 @@ mod tests {
         let data = noise(3, 32 << 20);
         let altered: Vec<u8> = [b"an insertion", &data[..]].concat();
         let positions = |lengths: Vec<usize>, shift: usize| -> Vec<usize> {
-            lengths.iter().scan(0, |at, length| { *at += length; Some(*at - shift) }).collect()
+            lengths
+                .iter()
+                .scan(0, |at, length| {
+                    *at += length;
+                    Some(*at - shift)
+                })
+                .collect()
         };
         let before = positions(cut(&gear, &data, 1 << 20), 0);
         let after = positions(cut(&gear, &altered, 1 << 20), 12);

@@ -133,7 +133,10 @@ mod tests {
             uncompressed,
         };
         let packs = vec![
-            IndexedPack { id: PackId::of(b"a"), blobs: vec![blob(0, BlobKind::Data, Some(9)), blob(1, BlobKind::Data, None)] },
+            IndexedPack {
+                id: PackId::of(b"a"),
+                blobs: vec![blob(0, BlobKind::Data, Some(9)), blob(1, BlobKind::Data, None)],
+            },
             IndexedPack { id: PackId::of(b"b"), blobs: vec![blob(2, BlobKind::Tree, Some(1000))] },
         ];
         let file = decode(&encode(&packs)).unwrap();

@@ -98,7 +98,8 @@ impl State {
             Some((id, file.size))
         });
         let packs: Vec<_> = packs.filter(|(id, _)| !self.headers.contains(id)).collect();
-        let reads = packs.into_iter().map(|(id, size)| async move { (id, read_pack_header(inner, &id, size).await) });
+        let reads =
+            packs.into_iter().map(|(id, size)| async move { (id, read_pack_header(inner, &id, size).await) });
         let mut headers = futures::stream::iter(reads).buffer_unordered(HEADERS_IN_FLIGHT);
         while let Some((id, header)) = headers.next().await {
             match header {
@@ -118,7 +119,8 @@ async fn load_file(inner: &Inner, id: IndexId, index: Arc<Index>) -> Result<Vec<
     let json = unpacked::load(inner, &path, &FileId::from_bytes(*id.as_bytes())).await?;
     let path = inner.store.locate(&path);
     let added = tokio::task::spawn_blocking(move || {
-        let IndexFile { packs, supersedes } = file::decode(&json).map_err(|error| Error::damaged(path, error))?;
+        let IndexFile { packs, supersedes } =
+            file::decode(&json).map_err(|error| Error::damaged(path, error))?;
         drop(json);
         index.add(packs.iter().map(|pack| (pack.id, &pack.blobs[..])));
         Ok(supersedes)

@@ -4,7 +4,7 @@ mod file;
 mod load;
 mod table;
 
-pub use load::IndexSource;
 pub(crate) use file::{IndexedPack, encode};
+pub use load::IndexSource;
 pub(crate) use load::{Catalogue, read_index_file, read_pack_header};
 pub(crate) use table::{Index, Location};

@@ -108,10 +108,7 @@ async fn load(reader: &Reader, permits: &Arc<Semaphore>, queue: &Sender<Loaded>,
     let _ = queue.try_send(Loaded { segment, content, _permit: permit });
 }
 
-fn start_threads(
-    fetch: &Arc<Fetch>,
-    waiting: &Receiver<Loaded>,
-) -> Result<Vec<std::thread::JoinHandle<()>>> {
+fn start_threads(fetch: &Arc<Fetch>, waiting: &Receiver<Loaded>) -> Result<Vec<std::thread::JoinHandle<()>>> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
     let start = |number| {
         let (fetch, waiting) = (Arc::clone(fetch), waiting.clone());
@@ -122,7 +119,10 @@ fn start_threads(
             }
         })
     };
-    (0..threads).map(start).collect::<std::io::Result<_>>().map_err(|error| Error::io("starting threads", error))
+    (0..threads)
+        .map(start)
+        .collect::<std::io::Result<_>>()
+        .map_err(|error| Error::io("starting threads", error))
 }
 
 impl Fetch {

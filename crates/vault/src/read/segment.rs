@@ -95,7 +95,9 @@ mod tests {
     fn segments_stay_short_unless_one_blob_is_longer() {
         let pack = PackId::of(b"p");
         let small: Vec<_> = (0..100).map(|n| blob(n * (1 << 20), 1 << 20)).collect();
-        assert!(segments(pack, small).iter().all(|segment| segment.range.end - segment.range.start <= LONGEST));
+        assert!(
+            segments(pack, small).iter().all(|segment| segment.range.end - segment.range.start <= LONGEST)
+        );
         let big = segments(pack, vec![blob(0, 8 << 20)]);
         assert_eq!(big[0].range, 0..8 << 20);
     }

@@ -111,7 +111,11 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::open`].
-    pub async fn open_with(store: Store, password: &RepositoryPassword, options: OpenOptions) -> Result<Self> {
+    pub async fn open_with(
+        store: Store,
+        password: &RepositoryPassword,
+        options: OpenOptions,
+    ) -> Result<Self> {
         let key = key_file::open(&store, password).await?;
         let config = Config::load(&store, &key).await?;
         Ok(Self::assemble(store, key, config, options))
@@ -149,9 +153,7 @@ impl Repository {
     /// # Errors
     /// Only if they cannot be listed.
     #[allow(clippy::type_complexity, reason = "two lists of pairs are clearer than two more names")]
-    pub async fn snapshots_tolerant(
-        &self,
-    ) -> Result<(Vec<(SnapshotId, Snapshot)>, Vec<(String, Error)>)> {
+    pub async fn snapshots_tolerant(&self) -> Result<(Vec<(SnapshotId, Snapshot)>, Vec<(String, Error)>)> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for (name, loaded) in unpacked::load_all(&self.inner, "snapshots").await? {
             let parsed = loaded.and_then(|(id, json)| {

@@ -34,8 +34,12 @@ impl Store {
             }
         };
         match self.retried("claim", &location, attempt).await {
-            Err(Error::Storage { source: StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }, .. }) => {
-                let reason = "it has no conditional create (If-None-Match), so two writers cannot be told apart";
+            Err(Error::Storage {
+                source: StoreError::NotImplemented { .. } | StoreError::NotSupported { .. },
+                ..
+            }) => {
+                let reason =
+                    "it has no conditional create (If-None-Match), so two writers cannot be told apart";
                 Err(Error::Unsupported { reason: reason.to_owned() })
             }
             // The outcome is unknown: the store may have created it and failed to say so.

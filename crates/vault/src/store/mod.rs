@@ -186,11 +186,13 @@ impl Store {
         let location = self.path(path);
         let attempt = || async {
             match self.put_once(&location, &content, PutMode::Create).await {
-                Err(object_store::Error::AlreadyExists { .. }) => self.expect_stored(&location, &content).await,
-                // Such a store knows no conditional requests; the name is unique all the same.
-                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
-                    self.put_once(&location, &content, PutMode::Overwrite).await
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    self.expect_stored(&location, &content).await
                 }
+                // Such a store knows no conditional requests; the name is unique all the same.
+                Err(
+                    object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. },
+                ) => self.put_once(&location, &content, PutMode::Overwrite).await,
                 other => other,
             }
         };
@@ -199,11 +201,16 @@ impl Store {
 
     /// "Exists" may also mean that an attempt of ours is still in flight and may yet fail.
     async fn expect_stored(&self, location: &Path, content: &Bytes) -> object_store::Result<()> {
-        let unsettled = |source: String| object_store::Error::Generic { store: "vault", source: source.into() };
+        let unsettled =
+            |source: String| object_store::Error::Generic { store: "vault", source: source.into() };
         match self.inner.objects.head(location).await {
             Ok(meta) if meta.size == content.len() as u64 => Ok(()),
-            Ok(meta) => Err(unsettled(format!("it exists with {} bytes instead of {}", meta.size, content.len()))),
-            Err(object_store::Error::NotFound { .. }) => Err(unsettled("409: another write is in flight".into())),
+            Ok(meta) => {
+                Err(unsettled(format!("it exists with {} bytes instead of {}", meta.size, content.len())))
+            }
+            Err(object_store::Error::NotFound { .. }) => {
+                Err(unsettled("409: another write is in flight".into()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -225,7 +232,8 @@ impl Store {
             let objects = self.inner.objects.list(Some(&location));
             let listed = objects.map_ok(|meta| {
                 let below = meta.location.prefix_match(&location);
-                let parts: Vec<_> = below.into_iter().flatten().map(|part| part.as_ref().to_owned()).collect();
+                let parts: Vec<_> =
+                    below.into_iter().flatten().map(|part| part.as_ref().to_owned()).collect();
                 Listed { name: parts.join("/"), size: meta.size }
             });
             listed.try_collect().await
@@ -305,11 +313,11 @@ impl Store {
             counters.retries.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%error, ?pause, "{action} {location}: trying again");
         };
-        self.inner
-            .retry
-            .run(counted, on_retry)
-            .await
-            .map_err(|source| Error::Storage { action, path: location.to_string(), source })
+        self.inner.retry.run(counted, on_retry).await.map_err(|source| Error::Storage {
+            action,
+            path: location.to_string(),
+            source,
+        })
     }
 }
 

@@ -87,7 +87,10 @@ mod tests {
 
     use super::*;
 
-    fn failing(with: impl Fn() -> Error, times: u32) -> (impl Fn() -> std::future::Ready<Result<u32, Error>>, &'static AtomicU32) {
+    fn failing(
+        with: impl Fn() -> Error,
+        times: u32,
+    ) -> (impl Fn() -> std::future::Ready<Result<u32, Error>>, &'static AtomicU32) {
         let calls: &'static AtomicU32 = Box::leak(Box::default());
         let attempt = move || {
             let call = calls.fetch_add(1, Ordering::Relaxed);

@@ -54,24 +54,21 @@ fn write_link_target(node: &Node, json: &mut Vec<u8>) {
     if node.link_target.is_empty() {
         return;
     }
-    text(json, "linktarget", &go_lossy(&node.link_target));
-    if std::str::from_utf8(&node.link_target).is_err() {
+    field(json, "linktarget");
+    json.push(b'"');
+    let mut valid = true;
+    for piece in node.link_target.utf8_chunks() {
+        write_escaped(piece.valid(), json);
+        // Go replaces each invalid byte, and the exact target follows in another field.
+        for _ in piece.invalid() {
+            json.extend_from_slice(b"\\ufffd");
+            valid = false;
+        }
+    }
+    json.push(b'"');
+    if !valid {
         field(json, "linktarget_raw");
         write_base64(&node.link_target, json);
-    }
-}
-
-/// Go replaces each invalid byte by U+FFFD, Rust each invalid sequence.
-fn go_lossy(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => bytes
-            .utf8_chunks()
-            .flat_map(|piece| {
-                piece.valid().chars().chain(piece.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER))
-            })
-            .collect::<String>()
-            .into(),
     }
 }
 
@@ -181,6 +178,11 @@ fn write_time(time: Timestamp, json: &mut Vec<u8>) {
 /// A JSON string as Go's encoder writes it, which also escapes `<`, `>`, `&`, U+2028 and U+2029.
 fn write_string(value: &str, json: &mut Vec<u8>) {
     json.push(b'"');
+    write_escaped(value, json);
+    json.push(b'"');
+}
+
+fn write_escaped(value: &str, json: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     let mut start = 0;
     for (at, &byte) in bytes.iter().enumerate() {
@@ -205,7 +207,6 @@ fn write_string(value: &str, json: &mut Vec<u8>) {
         start = at + if byte == 0xe2 { 3 } else { 1 };
     }
     json.extend_from_slice(&bytes[start..]);
-    json.push(b'"');
 }
 
 fn control(byte: u8) -> [u8; 6] {
@@ -330,5 +331,94 @@ impl WireAttribute<'_> {
     fn decode(self) -> Result<ExtendedAttribute, NotATree> {
         let value = BASE64.decode(self.value.unwrap_or_default().as_bytes())?;
         Ok(ExtendedAttribute { name: self.name.into_owned(), value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Tree;
+    use super::*;
+
+    fn json(node: &Node) -> String {
+        let mut json = Vec::new();
+        write_node(node, &mut json);
+        String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn fields_come_in_the_order_and_form_of_the_format() {
+        let mut node = Node::new("a<b\u{2028}", NodeKind::File);
+        node.mode = Mode(0o644);
+        node.mtime = "2026-11-22T10:15:00.120Z".parse().unwrap();
+        node.size = 3;
+        node.links = 1;
+        node.content = Some(vec![BlobId::of(b"abc")]);
+        assert_eq!(
+            json(&node),
+            concat!(
+                r#"{"name":"a\u003cb\\u2028","type":"file","mode":420,"mtime":"2026-11-22T10:15:00.12Z","#,
+                r#""atime":"1970-01-01T00:00:00Z","ctime":"1970-01-01T00:00:00Z","uid":0,"gid":0,"size":3,"links":1,"#,
+                r#""content":["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"]}"#
+            )
+        );
+        let mut link = Node::new("l", NodeKind::Symlink);
+        link.link_target = b"x\xff".to_vec();
+        assert!(json(&link).contains(r#""linktarget":"x\ufffd","linktarget_raw":"eP8=","content":null}"#));
+    }
+
+    #[test]
+    fn text_that_is_no_directory_is_refused() {
+        for bad in [
+            "",
+            "{}x",
+            "[]",
+            r#"{"nodes":[{"name":"a"}]}"#,
+            r#"{"nodes":[{"name":"a","type":"portal"}]}"#,
+            r#"{"nodes":[{"name":"a\\q","type":"file"}]}"#,
+            r#"{"nodes":[{"name":"a","type":"file","size":-1}]}"#,
+            r#"{"nodes":[{"name":"../a","type":"file"}]}"#,
+            r#"{"nodes":[{"name":"..","type":"dir"}]}"#,
+            r#"{"nodes":[{"name":"a\\x00","type":"file"}]}"#,
+        ] {
+            assert!(Tree::from_json(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Tree::from_json(br#"{"future":1,"nodes":null}"#).unwrap().nodes.is_empty());
+    }
+
+    prop_compose! {
+        fn nodes()(
+            name in proptest::collection::vec(any::<u8>().prop_filter("separator", |b| *b != 0 && *b != b'/'), 1..20),
+            kind in proptest::sample::select(NodeKind::ALL.map(|(kind, _)| kind).to_vec()),
+            mode: u32, seconds in -70_000_000_000i64..250_000_000_000, nanos in 0i32..1_000_000_000,
+            uid: u32, user in ".{0,8}", size: u64, link_target in proptest::collection::vec(any::<u8>(), 0..12),
+            xattr in ".{1,8}", value in proptest::collection::vec(any::<u8>(), 0..8), subtree: Option<[u8; 32]>,
+        ) -> Node {
+            let mut node = Node::new(name, kind);
+            (node.mode, node.uid, node.user, node.size) = (Mode(mode), uid, user, size);
+            node.mtime = Timestamp::new(seconds, nanos).unwrap().max(Timestamp::from_second(-62_167_219_200).unwrap());
+            node.link_target = link_target;
+            node.extended_attributes = vec![ExtendedAttribute { name: xattr, value }];
+            node.subtree = subtree.map(BlobId::from_bytes);
+            node
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_node_comes_back(nodes in proptest::collection::vec(nodes(), 0..5)) {
+            let mut nodes: Vec<Node> = nodes;
+            nodes.retain(|node| node.name != b"." && node.name != b"..");
+            nodes.sort_by(|a, b| a.name.cmp(&b.name));
+            nodes.dedup_by(|a, b| a.name == b.name);
+            let tree = Tree { nodes };
+            prop_assert_eq!(Tree::from_json(&tree.to_json().unwrap()).unwrap(), tree);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Tree::from_json(&bytes);
+        }
     }
 }

@@ -50,8 +50,8 @@ impl Tree {
     /// # Errors
     /// Text that is not a directory, or a name that could lead out of it.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let nodes = json::read_tree(json)
-            .map_err(|reason| Error::InvalidTree { reason: reason.to_string() })?;
+        let nodes =
+            json::read_tree(json).map_err(|reason| Error::InvalidTree { reason: reason.to_string() })?;
         for node in &nodes {
             node.check_name()?;
         }

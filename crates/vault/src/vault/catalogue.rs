@@ -142,7 +142,10 @@ mod tests {
         tenant.put_entry("app", "b", &json!("other")).await.unwrap();
         tenant.put_entry("plan", "a", &json!(null)).await.unwrap();
         let entries = tenant.entries("app").await.unwrap();
-        assert_eq!(entries.iter().map(|e| (e.id.as_str(), e.revision)).collect::<Vec<_>>(), [("a", 12), ("b", 1)]);
+        assert_eq!(
+            entries.iter().map(|e| (e.id.as_str(), e.revision)).collect::<Vec<_>>(),
+            [("a", 12), ("b", 1)]
+        );
         assert_eq!(tenant.entry("app", "a").await.unwrap().unwrap().value, json!({ "n": 12 }));
         assert_eq!(tenant.entry("app", "c").await.unwrap(), None);
     }

@@ -45,7 +45,9 @@ impl Features {
             },
             match self.object_lock {
                 Some(true) => "Objects can be locked against deletion.",
-                Some(false) => "Objects cannot be locked against deletion: keep a copy in a vault where they can.",
+                Some(false) => {
+                    "Objects cannot be locked against deletion: keep a copy in a vault where they can."
+                }
                 None => "Whether objects can be locked against deletion is unknown.",
             },
         ];

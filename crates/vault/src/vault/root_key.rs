@@ -60,17 +60,26 @@ impl RootKey {
     /// [`Error::InvalidRecoveryKey`]
     pub fn parse(text: &str) -> Result<Self> {
         let invalid = |reason: String| Error::InvalidRecoveryKey { reason };
-        let compact: Zeroizing<String> =
-            text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_uppercase().into();
+        let compact: Zeroizing<String> = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .collect::<String>()
+            .to_uppercase()
+            .into();
         let digits = compact
             .strip_prefix(PREFIX)
             .ok_or_else(|| invalid(format!("it does not begin with {PREFIX}-")))?;
         if digits.chars().count() != TEXT {
-            return Err(invalid(format!("it has {} characters after {PREFIX} instead of {TEXT}", digits.chars().count())));
+            return Err(invalid(format!(
+                "it has {} characters after {PREFIX} instead of {TEXT}",
+                digits.chars().count()
+            )));
         }
         let mut bytes = Zeroizing::new([0; KEY + CHECKSUM]);
         for (at, c) in digits.chars().enumerate() {
-            let value = value_of(c).ok_or_else(|| invalid(format!("`{c}` in group {} is no character of a key", at / GROUP + 1)))?;
+            let value = value_of(c).ok_or_else(|| {
+                invalid(format!("`{c}` in group {} is no character of a key", at / GROUP + 1))
+            })?;
             let (byte, shift) = (at * 5 / 8, at * 5 % 8);
             let pair = u16::from(value) << (11 - shift);
             bytes[byte] |= (pair >> 8) as u8;
@@ -90,7 +99,8 @@ impl RootKey {
     pub(super) fn derive<const N: usize>(&self, purpose: &str) -> Zeroizing<[u8; N]> {
         let mut derived = Zeroizing::new([0; N]);
         // Fails only beyond 8,160 bytes.
-        let _ = Hkdf::<Sha256>::new(Some(b"holdfast 1"), &*self.0).expand(purpose.as_bytes(), derived.as_mut());
+        let _ =
+            Hkdf::<Sha256>::new(Some(b"holdfast 1"), &*self.0).expand(purpose.as_bytes(), derived.as_mut());
         derived
     }
 }
@@ -138,7 +148,11 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_with_the_reason() {
-        for (text, reason) in [("", "begin with HF1"), ("HF1-AAAA", "4 characters"), (&*format!("HF1{}", "U".repeat(56)), "`U`")] {
+        for (text, reason) in [
+            ("", "begin with HF1"),
+            ("HF1-AAAA", "4 characters"),
+            (&*format!("HF1{}", "U".repeat(56)), "`U`"),
+        ] {
             assert!(RootKey::parse(text).unwrap_err().to_string().contains(reason), "{text}");
         }
     }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use holdfast_model::{AppId, TenantId};
 use serde::{Deserialize, Serialize};
 
-use super::root_key::RootKey;
 use super::Vault;
+use super::root_key::RootKey;
 use crate::crypto::Key;
 use crate::error::{Error, Result};
 use crate::lock::LockPolicy;

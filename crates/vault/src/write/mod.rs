@@ -64,10 +64,8 @@ struct Session {
 impl Writer {
     pub(crate) async fn start(inner: Arc<Inner>, options: WriterOptions) -> Result<Self> {
         let core = Core::start(inner, options).await?;
-        let session = Session {
-            chunks: ChunkPool::start(&core, options.threads.max(1)),
-            keeper: Keeper::start(&core),
-        };
+        let session =
+            Session { chunks: ChunkPool::start(&core, options.threads.max(1)), keeper: Keeper::start(&core) };
         Ok(Self { core, session: Arc::new(session) })
     }
 

@@ -48,7 +48,9 @@ pub fn make_corpus(root: &Path) {
     for name in unusual_names() {
         std::fs::write(names.join(OsStr::from_bytes(&name)), &name).unwrap();
     }
-    for (name, size) in [("empty", 0), ("one", 1), ("4095", 4095), ("chunk", 512 << 10), ("chunk+1", (512 << 10) + 1)] {
+    for (name, size) in
+        [("empty", 0), ("one", 1), ("4095", 4095), ("chunk", 512 << 10), ("chunk+1", (512 << 10) + 1)]
+    {
         std::fs::write(root.join(name), text(size as u64, size)).unwrap();
     }
     std::fs::write(root.join("random"), noise(1, 5 << 20)).unwrap();
@@ -77,13 +79,15 @@ fn make_links(root: &Path) {
     symlink("linked", root.join("symlink")).unwrap();
     symlink("/nowhere/at all", root.join("dangling")).unwrap();
     symlink(OsStr::from_bytes(b"raw \xff target"), root.join("raw symlink")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo"), rustix::fs::FileType::Fifo, 0o640.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, root.join("fifo"), rustix::fs::FileType::Fifo, 0o640.into(), 0)
+        .unwrap();
 }
 
 fn make_attributes(root: &Path) {
     let path = root.join("attributes");
     std::fs::write(&path, b"x").unwrap();
-    for (name, value) in [("user.plain", &b"value"[..]), ("user.binary", &[0, 255, 10]), ("user.empty", b"")] {
+    for (name, value) in [("user.plain", &b"value"[..]), ("user.binary", &[0, 255, 10]), ("user.empty", b"")]
+    {
         rustix::fs::setxattr(&path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
     }
     let odd = root.join("old and odd");

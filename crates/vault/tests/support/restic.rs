@@ -20,7 +20,11 @@ impl Restic {
     pub fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
         let output = self.try_run(arguments);
         let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "restic failed: {error}\n{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "restic failed: {error}\n{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -54,8 +58,10 @@ fn program() -> &'static Path {
             .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
         let built = cache.map(|cache| cache.join("holdfast/parts/restic-0.19.1/bin/restic"));
         let named = std::env::var_os("HOLDFAST_RESTIC").map(PathBuf::from);
-        let searched = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join("restic"));
-        let found = named.into_iter().chain(built).chain(searched.collect::<Vec<_>>()).find(|path| path.is_file());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let searched = std::env::split_paths(&path).map(|dir| dir.join("restic"));
+        let found =
+            named.into_iter().chain(built).chain(searched.collect::<Vec<_>>()).find(|path| path.is_file());
         found.expect(
             "these tests compare with stock restic 0.19: run them by `cargo xtask test`, which builds it, \
              or name it in HOLDFAST_RESTIC",

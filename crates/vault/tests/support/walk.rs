@@ -41,7 +41,9 @@ fn store_node(writer: &Writer, path: &Path) -> Node {
             node.content = Some(content.ids);
         }
         NodeKind::Dir => node.subtree = Some(store_directory(writer, path)),
-        NodeKind::Symlink => node.link_target = std::fs::read_link(path).unwrap().as_os_str().as_bytes().to_vec(),
+        NodeKind::Symlink => {
+            node.link_target = std::fs::read_link(path).unwrap().as_os_str().as_bytes().to_vec()
+        }
         NodeKind::Device | NodeKind::CharDevice => node.device = meta.rdev(),
         _ => {}
     }
@@ -83,7 +85,8 @@ pub fn facts(directory: &Path) -> BTreeMap<Vec<u8>, Facts> {
     let (mut facts, mut inodes) = (BTreeMap::new(), BTreeMap::new());
     let mut rest = vec![directory.to_owned()];
     while let Some(next) = rest.pop() {
-        let mut entries: Vec<_> = std::fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> =
+            std::fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         for path in entries {
             let meta = std::fs::symlink_metadata(&path).unwrap();
@@ -99,7 +102,11 @@ pub fn facts(directory: &Path) -> BTreeMap<Vec<u8>, Facts> {
                 mtime: Timestamp::new(meta.mtime(), meta.mtime_nsec() as i32).unwrap(),
                 size: if kind == NodeKind::File { meta.len() } else { 0 },
                 content: if kind == NodeKind::File { std::fs::read(&path).unwrap() } else { Vec::new() },
-                target: if kind == NodeKind::Symlink { std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec() } else { Vec::new() },
+                target: if kind == NodeKind::Symlink {
+                    std::fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec()
+                } else {
+                    Vec::new()
+                },
                 device: if matches!(kind, NodeKind::Device | NodeKind::CharDevice) { meta.rdev() } else { 0 },
                 attributes: xattrs.collect(),
                 same_as,
@@ -125,7 +132,8 @@ pub async fn stored_facts(reader: &Reader, root: BlobId) -> BTreeMap<Vec<u8>, Fa
                 reader.file(node, &mut content).await.unwrap();
             }
             let linked = node.kind != NodeKind::Dir && node.links > 1;
-            let same_as = linked.then(|| inodes.entry((node.device_id, node.inode)).or_insert_with(|| name.clone()).clone());
+            let same_as = linked
+                .then(|| inodes.entry((node.device_id, node.inode)).or_insert_with(|| name.clone()).clone());
             let xattrs = node.extended_attributes.iter().map(|a| (a.name.clone(), a.value.clone()));
             let fact = Facts {
                 kind: node.kind,
