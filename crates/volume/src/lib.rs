@@ -9,7 +9,12 @@
 
 mod error;
 pub mod files;
+pub mod handover;
+pub mod jobs;
+mod manifest;
+pub mod mover;
 mod settings;
+pub mod system;
 
 pub use error::{Error, Result};
 pub use settings::{MoverSettings, RepositoryAccess};

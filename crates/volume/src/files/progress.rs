@@ -26,6 +26,11 @@ impl Progress {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
+    /// Entries, bytes and bytes moved.
+    pub(super) fn all(&self) -> [u64; 3] {
+        [self.entries(), self.bytes(), self.bytes_moved()]
+    }
+
     pub(super) fn entry(&self, bytes: u64) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

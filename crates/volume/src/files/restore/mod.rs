@@ -76,6 +76,8 @@ struct Session {
     open_files: file::OpenFiles,
     /// Owner and group of what this process creates, and its umask.
     identity: attributes::Identity,
+    /// Entries, bytes and bytes written when it began: progress may be of several volumes.
+    began: [u64; 3],
 }
 
 /// Restores the entries of the tree `tree` into the existing directory `target`. Blocks; must
@@ -132,6 +134,7 @@ fn run(
         target: path.display().to_string(),
         open_files: file::OpenFiles::default(),
         identity: attributes::Identity::current(),
+        began: progress.all(),
     });
     // One batch waits while one is fetched: enough to keep both sides busy.
     let (sender, batches) = mpsc::sync_channel::<Batch>(0);
@@ -171,8 +174,8 @@ impl Session {
     }
 
     fn finish(self: Arc<Self>) -> Restored {
-        let (entries, bytes) = (self.progress.entries(), self.progress.bytes());
-        let bytes_written = self.progress.bytes_moved();
+        let now = self.progress.all();
+        let [entries, bytes, bytes_written] = std::array::from_fn(|n| now[n] - self.began[n]);
         let findings = match Arc::try_unwrap(self) {
             Ok(session) => session.recorder.into_findings(),
             // A thread of the pool may still be letting go of its last reference.

@@ -1,0 +1,522 @@
+//! Drives the capture of one claim to its end, over again if the pod it reads from ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use holdfast_cluster::{Cluster, Exec, kinds};
+use holdfast_model::Problem;
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use holdfast_model::point::{CaptureMethod, Exclusion, TAG, VolumeCapture};
+use holdfast_vault::{BlobKind, Snapshot, SnapshotId};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::holder::Holder;
+use super::source::{self, BoundClaim, Found, Source};
+use super::{
+    CaptureRequest, CapturedClaim, ClaimOutcome, ClaimProgress, ClaimState, Followed, Launch, Observed,
+    Shared, end, follow, parents,
+};
+use crate::error::{Error, Result};
+use crate::files::{Findings, REPORT_FILE};
+use crate::manifest::{self, CONTAINER, GATE, MountedVolume, MoverJob, Placement, VOLUME_PATH};
+use crate::mover::{CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work};
+
+/// How often a claim is tried: the pod it is read from may be replaced meanwhile, by a rollout
+/// for instance, and then by another.
+const ATTEMPTS: u32 = 3;
+
+type Publish = watch::Sender<ClaimState>;
+
+/// Captures one claim. Publishes its state; the last one says that it has ended.
+pub(super) async fn drive(
+    shared: Arc<Shared>,
+    request: CaptureRequest,
+    parent: Option<SnapshotId>,
+    publish: Publish,
+) -> ClaimOutcome {
+    let driver = Driver { shared: &shared, request: &request, parent, publish: &publish };
+    let outcome = tokio::select! {
+        outcome = driver.attempts() => outcome,
+        () = shared.cancel.cancelled() => Err(driver.cancelled()),
+    };
+    if shared.cancel.is_cancelled() {
+        driver.clear().await;
+    }
+    publish.send_modify(|state| state.ended = true);
+    match outcome {
+        Ok(captured) => ClaimOutcome::Captured(Box::new(captured)),
+        Err(problem) => ClaimOutcome::Failed(problem),
+    }
+}
+
+struct Driver<'a> {
+    shared: &'a Shared,
+    request: &'a CaptureRequest,
+    parent: Option<SnapshotId>,
+    publish: &'a Publish,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Captured(SnapshotId),
+    /// The pod it was read from ended; its successor may be read.
+    SourceEnded,
+    Failed(Problem),
+}
+
+impl Driver<'_> {
+    fn attempts(&self) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
+        Box::pin(async move {
+            let subject = self.request.subject();
+            if self.shared.context.access.url.starts_with("file:") {
+                let message =
+                    "a mover in the cluster cannot reach a vault that is a directory of this machine";
+                return Err(
+                    Problem::new("volume.vault", &subject, message).hint("use a vault in object storage")
+                );
+            }
+            for attempt in 0..ATTEMPTS {
+                let bound =
+                    source::bound(&self.shared.cluster, &self.request.namespace, &self.request.claim).await?;
+                let slot = self.shared.slots.clone().acquire_owned().await;
+                self.publish.send_modify(|state| state.queued = false);
+                let (holder, source) = self.source(&bound).await?;
+                let outcome = self.attempt(attempt, &bound, &source, slot.ok()).await;
+                if let Some(holder) = holder {
+                    holder.end(&self.shared.cluster).await;
+                }
+                match outcome {
+                    Attempt::Captured(snapshot) => return self.captured(&bound, &source, snapshot).await,
+                    Attempt::SourceEnded => {}
+                    Attempt::Failed(problem) => return Err(problem),
+                }
+            }
+            let message = format!("the pod it was read from ended {ATTEMPTS} times during capture");
+            Err(Problem::new("volume.source_ended", subject, message)
+                .hint("run the backup again when its pods are stable"))
+        })
+    }
+
+    /// Where the claim can be read, with the holder that makes it so if no pod does.
+    fn source<'a>(
+        &'a self,
+        bound: &'a BoundClaim,
+    ) -> BoxFuture<'a, Result<(Option<Holder>, Source), Problem>> {
+        Box::pin(async move {
+            let Shared { cluster, settings, context, .. } = self.shared;
+            if let Found::Source(source) = source::find(cluster, bound, settings).await? {
+                return Ok((None, source));
+            }
+            if let Some(path) = bound.volume["spec"]["hostPath"]["path"].as_str() {
+                // No pod is made for a path that will not be read.
+                source::allowed(path, settings, &self.request.subject())?;
+            }
+            let holder = Holder::start(cluster, settings, &context.run, self.request).await?;
+            match source::find(cluster, bound, settings).await {
+                Ok(Found::Source(source)) => Ok((Some(holder), source)),
+                other => {
+                    holder.end(cluster).await;
+                    let gone = || {
+                        Problem::new("volume.holder", self.request.subject(), "the pod that held it ended")
+                    };
+                    Err(other.err().unwrap_or_else(gone))
+                }
+            }
+        })
+    }
+
+    async fn attempt(
+        &self,
+        attempt: u32,
+        bound: &BoundClaim,
+        source: &Source,
+        slot: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Attempt {
+        let Shared { cluster, settings, context, .. } = self.shared;
+        let placement = Placement { node: Some(source.node.clone()), ..Placement::default() };
+        let name = self.job_name(attempt);
+        let job = MoverJob {
+            name: &name,
+            run: &context.run,
+            subject: self.request.subject(),
+            settings,
+            placement: &placement,
+            volumes: vec![MountedVolume {
+                source: json!({"hostPath": {"path": source.directory, "type": "Directory"}}),
+                path: VOLUME_PATH.to_owned(),
+                read_only: true,
+            }],
+            restores: false,
+        };
+        let spec = self.spec(bound);
+        let launch = tokio::select! {
+            launch = Launch::start(cluster, &job, &spec, settings.start_timeout) => launch,
+            () = self.source_ended(source) => {
+                self.clear().await;
+                return Attempt::SourceEnded;
+            }
+        };
+        let launch = match launch {
+            Ok(launch) => launch,
+            Err(error) => {
+                self.clear().await;
+                return Attempt::Failed(self.problem(&error));
+            }
+        };
+        let mut watcher =
+            Watcher { driver: self, launch: &launch, slot, said: None, signalled: Phase::Starting };
+        let followed = tokio::select! {
+            followed = follow(cluster, &launch, settings.deadline, &mut watcher) => followed,
+            () = self.source_ended(source) => {
+                end(cluster, settings, &launch).await;
+                return Attempt::SourceEnded;
+            }
+        };
+        let said = watcher.said;
+        let outcome = self.judge(followed, said).await;
+        end(cluster, settings, &launch).await;
+        outcome
+    }
+
+    /// Only a snapshot in the vault counts, whatever Job, pod and log say.
+    async fn judge(&self, followed: Result<Followed>, said: Option<Event>) -> Attempt {
+        let claimed = match &said {
+            Some(Event::Captured { snapshot }) => snapshot.parse().ok(),
+            _ => None,
+        };
+        match self.snapshot(claimed).await {
+            Ok(Some(id)) => return Attempt::Captured(id),
+            Ok(None) => {}
+            Err(error) => return Attempt::Failed(self.problem(&error)),
+        }
+        let problem = match (said, followed) {
+            (Some(Event::Failed { code, message }), _) => {
+                Problem::new(&code, self.request.subject(), message)
+            }
+            (_, Err(error)) => self.problem(&error),
+            (_, Ok(Followed::Gone)) => self.mover_problem("its pod was deleted"),
+            (_, Ok(Followed::Ended { code, message })) => self
+                .mover_problem(&format!("it ended with exit code {code} ({message}) and left no snapshot")),
+        };
+        Attempt::Failed(problem)
+    }
+
+    /// The snapshot of this run and claim, by the name the mover gave or by its tags.
+    fn snapshot<'a>(&'a self, claimed: Option<SnapshotId>) -> BoxFuture<'a, Result<Option<SnapshotId>>> {
+        Box::pin(async move {
+            let context = &self.shared.context;
+            let (run, subject) = (context.run.as_str(), self.request.subject());
+            if let Some(id) = claimed {
+                let snapshot = context.repository.snapshot(&id).await?;
+                return Ok(parents::is_of(&snapshot, run, &subject).then_some(id));
+            }
+            let (snapshots, _) = context.repository.snapshots_tolerant().await?;
+            let ours = |(id, snapshot): &(SnapshotId, Snapshot)| {
+                parents::is_of(snapshot, run, &subject).then_some(*id)
+            };
+            Ok(snapshots.iter().rev().find_map(ours))
+        })
+    }
+
+    /// Reads what the mover wrote of its capture from the vault.
+    fn captured<'a>(
+        &'a self,
+        bound: &'a BoundClaim,
+        source: &'a Source,
+        id: SnapshotId,
+    ) -> BoxFuture<'a, Result<CapturedClaim, Problem>> {
+        Box::pin(async move {
+            let report = self.report(&id).await.map_err(|error| self.problem(&error))?;
+            let subject = self.request.subject();
+            let within = |path: &str| format!("{subject}:{path}");
+            let problems = report
+                .findings
+                .all_problems()
+                .into_iter()
+                .map(|problem| Problem { subject: within(&problem.subject), ..problem });
+            let excluded = report.findings.excluded.iter().map(|exclusion| Exclusion {
+                subject: within(&exclusion.subject),
+                reason: exclusion.reason.clone(),
+            });
+            Ok(CapturedClaim {
+                volume: volume_capture(self.request, bound, source.method, &id, &report),
+                problems: problems.collect(),
+                excluded: excluded.collect(),
+                findings: report.findings.clone(),
+                parent: self.parent,
+            })
+        })
+    }
+
+    async fn report(&self, id: &SnapshotId) -> Result<CaptureReport> {
+        let repository = &self.shared.context.repository;
+        let missing = |reason: &str| Error::NoVolume { snapshot: id.short(), reason: reason.to_owned() };
+        let snapshot = repository.snapshot(id).await?;
+        // The index has grown since this repository was opened.
+        let reader = repository.reader().await?;
+        let node = reader
+            .lookup(&snapshot.tree, REPORT_FILE)
+            .await?
+            .ok_or_else(|| missing("it has no capture.json"))?;
+        let mut text = Vec::new();
+        for blob in node.blobs() {
+            text.extend_from_slice(&reader.blob(BlobKind::Data, blob).await?);
+        }
+        serde_json::from_slice(&text)
+            .map_err(|error| missing(&format!("its capture.json cannot be read: {error}")))
+    }
+
+    fn spec(&self, bound: &BoundClaim) -> MoverSpec {
+        let Shared { cluster, context, .. } = self.shared;
+        let subject = self.request.subject();
+        let mut tags = vec![TAG.to_owned()];
+        tags.extend(parents::tags(context.run.as_str(), &subject));
+        tags.extend(context.tags.iter().cloned());
+        let volume = bound.volume["metadata"]["name"].as_str().unwrap_or_default();
+        tags.push(holdfast_model::point::tag("volume", volume));
+        MoverSpec {
+            version: SPEC_VERSION,
+            run: context.run.clone(),
+            repository: context.access.clone(),
+            work: Work::Capture(CaptureWork {
+                namespace: self.request.namespace.clone(),
+                claim: self.request.claim.clone(),
+                path: VOLUME_PATH.into(),
+                cluster: cluster.name().to_owned(),
+                tags,
+                parent: self.parent,
+                excludes: self.request.excludes.clone(),
+                late: self.request.late.clone(),
+                patience_seconds: context.patience_seconds,
+            }),
+        }
+    }
+
+    fn job_name(&self, attempt: u32) -> String {
+        manifest::name(
+            "mover",
+            &[self.shared.context.run.as_str(), &self.request.subject(), &attempt.to_string()],
+        )
+    }
+
+    /// Returns when the pod that has the volume mounted is to end: a mount that the mover holds
+    /// would keep the volume from being detached.
+    fn source_ended<'a>(&'a self, source: &'a Source) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let Some(pod) = &source.pod else { return std::future::pending().await };
+            let ending = |seen: Option<&Value>| {
+                seen.is_none_or(|seen| {
+                    seen["metadata"]["uid"] != pod.uid.as_str()
+                        || seen["metadata"]["deletionTimestamp"].is_string()
+                        || seen["status"]["phase"] == "Failed"
+                        || seen["status"]["phase"] == "Succeeded"
+                })
+            };
+            let (pods, deadline) = (kinds::pods(), self.shared.settings.deadline);
+            let what = "its pod to end";
+            let waited = self
+                .shared
+                .cluster
+                .wait(&pods, Some(&pod.namespace), &pod.name, what, deadline, ending)
+                .await;
+            if waited.is_err() {
+                // Whatever keeps us from seeing the pod does not end the capture.
+                std::future::pending().await
+            }
+        })
+    }
+
+    /// Removes the movers of all attempts, however far they came, and the holder.
+    fn clear(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Shared { cluster, context, .. } = self.shared;
+            for attempt in 0..ATTEMPTS {
+                let delete = holdfast_cluster::Delete {
+                    propagation: Some(holdfast_cluster::Propagation::Foreground),
+                    ..holdfast_cluster::Delete::default()
+                };
+                // What cannot be removed now ends by its deadline and is swept.
+                let _ = cluster
+                    .delete(&kinds::jobs(), Some(SYSTEM_NAMESPACE), &self.job_name(attempt), &delete)
+                    .await;
+            }
+            if self.shared.cancel.is_cancelled() {
+                Holder::of(&context.run, self.request).end(cluster).await;
+            }
+        })
+    }
+
+    fn problem(&self, error: &Error) -> Problem {
+        Problem::new(error.code(), self.request.subject(), error.to_string())
+    }
+
+    fn mover_problem(&self, message: &str) -> Problem {
+        Problem::new("volume.mover", self.request.subject(), format!("its mover failed: {message}"))
+            .hint("run the backup again; what was stored is reused")
+    }
+
+    fn cancelled(&self) -> Problem {
+        Problem::new("volume.stopped", self.request.subject(), "its capture was cancelled")
+    }
+}
+
+/// Listens to one mover and signals to it.
+struct Watcher<'a> {
+    driver: &'a Driver<'a>,
+    launch: &'a Launch,
+    slot: Option<tokio::sync::OwnedSemaphorePermit>,
+    said: Option<Event>,
+    signalled: Phase,
+}
+
+impl Observed for Watcher<'_> {
+    fn event(&mut self, event: Event) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            match event {
+                Event::Phase { phase } => return self.reached(phase).await,
+                Event::Progress { entries, bytes, bytes_moved, bytes_uploaded } => {
+                    let progress = ClaimProgress { entries, bytes, bytes_read: bytes_moved, bytes_uploaded };
+                    self.driver.publish.send_modify(|state| state.progress = progress);
+                }
+                Event::Captured { .. } | Event::Failed { .. } => self.said = Some(event),
+                Event::Problem { .. } | Event::Restored { .. } => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn again(&mut self) {
+        self.said = None;
+    }
+}
+
+impl Watcher<'_> {
+    async fn reached(&mut self, phase: Phase) -> Result<()> {
+        self.driver.publish.send_modify(|state| state.phase = phase.max(state.phase));
+        match phase {
+            Phase::Ready => self.open(Phase::Begin).await,
+            Phase::MainDone => {
+                // It only waits now; another may read meanwhile.
+                self.slot = None;
+                self.open(Phase::Late).await
+            }
+            Phase::Starting | Phase::Begin | Phase::Late => Ok(()),
+        }
+    }
+
+    /// Waits until the backup is at `phase`, then tells the mover.
+    async fn open(&mut self, phase: Phase) -> Result<()> {
+        if self.signalled >= phase {
+            return Ok(());
+        }
+        let mut signal = self.driver.shared.signal.clone();
+        if signal.wait_for(|reached| *reached >= phase).await.is_err() {
+            return Err(Error::Stopped);
+        }
+        tell(&self.driver.shared.cluster, self.launch, phase).await?;
+        self.signalled = phase;
+        Ok(())
+    }
+}
+
+/// Runs `holdfast mover signal` in the mover's container. Signalling twice is harmless.
+async fn tell(cluster: &Cluster, launch: &Launch, phase: Phase) -> Result<()> {
+    let command = ["holdfast", "mover", "signal", GATE, phase.as_str()];
+    let exec = Exec {
+        namespace: SYSTEM_NAMESPACE.to_owned(),
+        pod: launch.pod.clone(),
+        container: Some(CONTAINER.to_owned()),
+        command: command.map(str::to_owned).to_vec(),
+        stdin: false,
+    };
+    let mut last = String::new();
+    for attempt in 0..5u64 {
+        tokio::time::sleep(Duration::from_millis(200 * attempt)).await;
+        match cluster.run(exec.clone(), None, 4_096).await {
+            Ok(result) if result.code == 0 => return Ok(()),
+            Ok(result) => {
+                last = String::from_utf8_lossy(&result.stderr).into_owned()
+                    + &String::from_utf8_lossy(&result.stdout)
+            }
+            Err(error) if error.is_not_found() || error.is_forbidden() => return Err(error.into()),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    let what = format!("signal `{}` to {}", phase.as_str(), launch.pod);
+    Err(Error::io(what, std::io::Error::other(last)))
+}
+
+fn volume_capture(
+    request: &CaptureRequest,
+    bound: &BoundClaim,
+    method: CaptureMethod,
+    snapshot: &SnapshotId,
+    report: &CaptureReport,
+) -> VolumeCapture {
+    let BoundClaim { claim, volume } = bound;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let modes = claim["spec"]["accessModes"].as_array().into_iter().flatten();
+    let Findings { changed_count, .. } = report.findings;
+    VolumeCapture {
+        namespace: request.namespace.clone(),
+        claim: request.claim.clone(),
+        volume: text(&volume["metadata"]["name"]),
+        storage_class: text(&claim["spec"]["storageClassName"]),
+        capacity: quantity(volume["spec"]["capacity"]["storage"].as_str().unwrap_or_default()),
+        access_modes: modes.map(text).collect(),
+        method,
+        snapshot: snapshot.to_string(),
+        started: report.started,
+        finished: report.finished,
+        entries: report.entries,
+        bytes: report.bytes,
+        bytes_read: report.bytes_read,
+        bytes_stored: report.bytes_stored,
+        changed_while_read: changed_count,
+    }
+}
+
+/// Bytes in a Kubernetes quantity such as `10Gi`, `1500M` or `1e9`; 0 if it is none.
+fn quantity(text: &str) -> u64 {
+    const SUFFIXES: [(&str, f64); 13] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("m", 0.001),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+    ];
+    let found = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
+    let (number, factor) = found.unwrap_or((text, 1.0));
+    number.parse::<f64>().map_or(0, |number| (number * factor).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_bytes() {
+        for (text, bytes) in [
+            ("10Gi", 10 << 30),
+            ("1500M", 1_500_000_000),
+            ("128974848", 128_974_848),
+            ("1e9", 1_000_000_000),
+            ("1.5Ki", 1_536),
+            ("500m", 1),
+            ("", 0),
+            ("x", 0),
+        ] {
+            assert_eq!(quantity(text), bytes, "{text}");
+        }
+    }
+}

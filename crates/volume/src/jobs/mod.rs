@@ -1,0 +1,262 @@
+//! Captures the volumes of claims by movers: one Job per claim, beside the volume it reads.
+//!
+//! All claims of a backup are captured together: [`Captures::start`] makes the movers,
+//! [`Captures::begin`] lets them read, [`Captures::main_done`] waits until only the late paths
+//! are left, [`Captures::late`] releases those, and [`Captures::finish`] tells what came of each.
+//! Whether a volume was captured is read from the vault: a snapshot of this run and claim.
+
+mod claim;
+mod follow;
+mod holder;
+mod launch;
+mod parents;
+mod source;
+
+use std::sync::Arc;
+
+use holdfast_cluster::Cluster;
+use holdfast_model::hook::LatePath;
+use holdfast_model::point::{Exclusion, VolumeCapture};
+use holdfast_model::{Problem, RunId};
+use holdfast_vault::{Repository, SnapshotId};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::files::Findings;
+use crate::mover::Phase;
+use crate::settings::{MoverSettings, RepositoryAccess};
+use crate::system;
+
+pub use crate::manifest::Placement;
+pub(crate) use follow::{Followed, Observed, follow};
+pub(crate) use launch::{Launch, end};
+
+/// What all captures of one backup share.
+#[derive(Debug, Clone)]
+pub struct CaptureContext {
+    /// The run they belong to.
+    pub run: RunId,
+    /// The repository, opened here: what was captured is read from it.
+    pub repository: Repository,
+    /// The same as a mover reaches it.
+    pub access: RepositoryAccess,
+    /// Tags of every snapshot, e.g. that of the point. Those of run and claim are added.
+    pub tags: Vec<String>,
+    /// Seconds a mover waits for [`Captures::begin`] and for [`Captures::late`]: the longest that
+    /// the application is held.
+    pub patience_seconds: u64,
+}
+
+/// One claim to capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptureRequest {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// The claim.
+    pub claim: String,
+    /// Globs that are left out.
+    pub excludes: Vec<String>,
+    /// Paths that are captured late.
+    pub late: Vec<LatePath>,
+}
+
+impl CaptureRequest {
+    /// All of a claim.
+    pub fn new(namespace: impl Into<String>, claim: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), claim: claim.into(), excludes: Vec::new(), late: Vec::new() }
+    }
+
+    /// `namespace/claim`.
+    pub fn subject(&self) -> String {
+        format!("{}/{}", self.namespace, self.claim)
+    }
+}
+
+/// What came of one claim.
+#[derive(Debug, Clone)]
+pub struct ClaimResult {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// The claim.
+    pub claim: String,
+    /// Captured or not.
+    pub outcome: ClaimOutcome,
+}
+
+/// Captured or not.
+#[derive(Debug, Clone)]
+pub enum ClaimOutcome {
+    /// Its snapshot is in the vault.
+    Captured(Box<CapturedClaim>),
+    /// It is not in the vault, and why.
+    Failed(Problem),
+}
+
+/// A claim whose snapshot is in the vault.
+#[derive(Debug, Clone)]
+pub struct CapturedClaim {
+    /// What the point says of it.
+    pub volume: VolumeCapture,
+    /// What could not be read, by path; subjects begin with `namespace/claim:`.
+    pub problems: Vec<Problem>,
+    /// What was left out.
+    pub excluded: Vec<Exclusion>,
+    /// All that the capture met, as the mover reported it.
+    pub findings: Findings,
+    /// The snapshot it was incremental to.
+    pub parent: Option<SnapshotId>,
+}
+
+/// How far the capture of one claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClaimProgress {
+    /// Entries done.
+    pub entries: u64,
+    /// Bytes of content done.
+    pub bytes: u64,
+    /// Bytes read from the volume.
+    pub bytes_read: u64,
+    /// Bytes sent to the vault.
+    pub bytes_uploaded: u64,
+}
+
+/// State of one claim's capture, as its driver publishes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimState {
+    /// How far it is on its way.
+    pub phase: Phase,
+    /// It waits for another claim's mover to end.
+    pub queued: bool,
+    /// Its result is there.
+    pub ended: bool,
+    /// What was read.
+    pub progress: ClaimProgress,
+}
+
+impl Default for ClaimState {
+    fn default() -> Self {
+        Self { phase: Phase::Starting, queued: true, ended: false, progress: ClaimProgress::default() }
+    }
+}
+
+/// Captures under way.
+pub struct Captures {
+    signal: watch::Sender<Phase>,
+    claims: Vec<Driven>,
+    cancel: CancellationToken,
+}
+
+struct Driven {
+    request: CaptureRequest,
+    state: watch::Receiver<ClaimState>,
+    task: JoinHandle<ClaimOutcome>,
+}
+
+/// What the drivers of all claims share.
+pub(crate) struct Shared {
+    pub(crate) cluster: Cluster,
+    pub(crate) settings: MoverSettings,
+    pub(crate) context: CaptureContext,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) signal: watch::Receiver<Phase>,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Captures {
+    /// Makes a mover for each claim, as many at once as the settings allow. Returns when the
+    /// parents of the captures are known; movers start meanwhile.
+    ///
+    /// # Errors
+    /// The system namespace cannot be made, or the repository's snapshots cannot be listed. What
+    /// concerns one claim is in its result.
+    pub async fn start(
+        cluster: &Cluster,
+        settings: &MoverSettings,
+        context: CaptureContext,
+        requests: Vec<CaptureRequest>,
+        cancel: CancellationToken,
+    ) -> Result<Captures> {
+        system::ensure(cluster, &context.access).await?;
+        let parents = parents::newest(&context.repository).await?;
+        let (signal, signalled) = watch::channel(Phase::Starting);
+        let shared = Arc::new(Shared {
+            cluster: cluster.clone(),
+            settings: settings.clone(),
+            slots: Arc::new(Semaphore::new(settings.concurrency.max(1))),
+            context,
+            signal: signalled,
+            cancel: cancel.clone(),
+        });
+        let drive = |request: CaptureRequest| {
+            let (publish, state) = watch::channel(ClaimState::default());
+            let parent = parents.get(&request.subject()).copied();
+            let task = tokio::spawn(claim::drive(Arc::clone(&shared), request.clone(), parent, publish));
+            Driven { request, state, task }
+        };
+        Ok(Captures { signal, claims: requests.into_iter().map(drive).collect(), cancel })
+    }
+
+    /// Waits until every mover that can run now is ready to read.
+    pub async fn ready(&mut self) {
+        self.all(|state| state.queued || state.phase >= Phase::Ready).await;
+    }
+
+    /// Lets the movers read.
+    pub fn begin(&self) {
+        self.signal.send_modify(|phase| *phase = Phase::Begin.max(*phase));
+    }
+
+    /// Waits until everything but the late paths is captured.
+    pub async fn main_done(&mut self) {
+        self.all(|state| state.phase >= Phase::MainDone).await;
+    }
+
+    /// Lets the movers read the late paths.
+    pub fn late(&self) {
+        self.signal.send_modify(|phase| *phase = Phase::Late.max(*phase));
+    }
+
+    /// State of each claim, in the order of the requests.
+    pub fn states(&self) -> Vec<(&CaptureRequest, ClaimState)> {
+        self.claims.iter().map(|claim| (&claim.request, *claim.state.borrow())).collect()
+    }
+
+    /// Returns when any claim's state has changed since the last call.
+    pub async fn changed(&mut self) {
+        if self.claims.is_empty() {
+            return std::future::pending().await;
+        }
+        let changes = self.claims.iter_mut().map(|claim| Box::pin(claim.state.changed()));
+        // A driver that ended says nothing more; its last state stands.
+        let _ = futures::future::select_all(changes).await;
+    }
+
+    /// Waits for the end of all captures. Whoever has not called [`Captures::begin`] and
+    /// [`Captures::late`] waits for ever; to give up, cancel.
+    pub async fn finish(self) -> Vec<ClaimResult> {
+        let mut results = Vec::new();
+        for Driven { request, task, .. } in self.claims {
+            let outcome = task.await.unwrap_or_else(|error| {
+                let message = format!("its driver ended: {error}");
+                ClaimOutcome::Failed(Problem::new("volume.internal", request.subject(), message))
+            });
+            results.push(ClaimResult { namespace: request.namespace, claim: request.claim, outcome });
+        }
+        results
+    }
+
+    /// Ends all captures and removes what they left in the cluster.
+    pub async fn cancel(self) -> Vec<ClaimResult> {
+        self.cancel.cancel();
+        self.finish().await
+    }
+
+    async fn all(&mut self, reached: impl Fn(&ClaimState) -> bool) {
+        for claim in &mut self.claims {
+            // A driver that is gone has ended, and its last state says so.
+            let _ = claim.state.wait_for(|state| state.ended || reached(state)).await;
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! Where the bytes of a claim can be read: the directory on a node where the kubelet has mounted
+//! its volume, or the path of a hostPath volume that an administrator allowed.
+
+use holdfast_cluster::{Cluster, ListOptions, kinds};
+use holdfast_model::Problem;
+use holdfast_model::label;
+use holdfast_model::point::CaptureMethod;
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::settings::MoverSettings;
+
+/// Annotation of nodes that kwok simulates: a Job there would lie.
+const KWOK: &str = "kwok.x-k8s.io/node";
+
+/// A claim with the volume it is bound to.
+#[derive(Debug, Clone)]
+pub(super) struct BoundClaim {
+    pub(super) claim: Value,
+    pub(super) volume: Value,
+}
+
+/// A directory on a node that holds a claim's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) node: String,
+    pub(super) directory: String,
+    pub(super) method: CaptureMethod,
+    /// The pod whose mount it is; it must not be kept from ending.
+    pub(super) pod: Option<SourcePod>,
+}
+
+/// A pod that has a claim mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SourcePod {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+/// How a claim can be read.
+pub(super) enum Found {
+    /// Here.
+    Source(Source),
+    /// A pod of ours has to mount it first.
+    Unmounted,
+}
+
+/// The claim and its volume.
+pub(super) async fn bound(cluster: &Cluster, namespace: &str, name: &str) -> Result<BoundClaim, Problem> {
+    let subject = format!("{namespace}/{name}");
+    let failed = |error: holdfast_cluster::Error| Problem::new(error.code(), &subject, error.to_string());
+    let claim =
+        cluster.get(&kinds::persistent_volume_claims(), Some(namespace), name).await.map_err(failed)?;
+    let claim = claim
+        .ok_or_else(|| Problem::new("volume.claim_gone", &subject, "the claim does not exist any more"))?;
+    let Some(volume) = claim["spec"]["volumeName"].as_str().filter(|name| !name.is_empty()) else {
+        let problem = Problem::new(
+            "volume.unbound",
+            &subject,
+            "the claim has no volume yet, so there is nothing to capture",
+        );
+        return Err(problem.hint("a claim of a class that waits for its first pod is bound when that runs"));
+    };
+    if claim["spec"]["volumeMode"] == "Block" {
+        let problem = Problem::new("volume.block", &subject, "raw block volumes cannot be captured yet");
+        return Err(problem.hint("leave the claim out with the annotation holdfast.dev/exclude-data, and back it up by its application's own means"));
+    }
+    let volume = cluster.get(&kinds::persistent_volumes(), None, volume).await.map_err(failed)?;
+    let volume = volume.ok_or_else(|| {
+        Problem::new("volume.lost", &subject, "the claim's PersistentVolume does not exist any more")
+    })?;
+    Ok(BoundClaim { claim, volume })
+}
+
+/// Finds where the claim is mounted now.
+pub(super) async fn find(
+    cluster: &Cluster,
+    bound: &BoundClaim,
+    settings: &MoverSettings,
+) -> Result<Found, Problem> {
+    let namespace = bound.claim["metadata"]["namespace"].as_str().unwrap_or_default();
+    let claim = bound.claim["metadata"]["name"].as_str().unwrap_or_default();
+    let subject = format!("{namespace}/{claim}");
+    let failed = |error: holdfast_cluster::Error| Problem::new(error.code(), &subject, error.to_string());
+    let pods =
+        cluster.list_all(&kinds::pods(), ListOptions::in_namespace(namespace)).await.map_err(failed)?;
+    let mut pods: Vec<Value> =
+        pods.iter().filter_map(|pod| pod.parse().ok()).filter(|pod| mounts(pod, claim)).collect();
+    pods.sort_by_key(|pod| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+    let mut unusable = None;
+    for pod in pods.iter().filter(|pod| is_running(pod)) {
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = cluster.get(&kinds::nodes(), None, node).await.map_err(failed)?.unwrap_or_default();
+        match refuse_node(&node, &subject) {
+            None => return source(bound, pod, &node, settings, &subject).map(Found::Source),
+            Some(problem) => unusable = Some(problem),
+        }
+    }
+    match unusable {
+        Some(problem) => Err(problem),
+        None => Ok(Found::Unmounted),
+    }
+}
+
+/// Whether the kubelet mounts the claim for this pod: it does so for volumes that a container uses.
+fn mounts(pod: &Value, claim: &str) -> bool {
+    let spec = &pod["spec"];
+    let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let volume = list(&spec["volumes"]).into_iter().find_map(|volume| {
+        let name = volume["name"].as_str()?.to_owned();
+        let direct = volume["persistentVolumeClaim"]["claimName"] == claim;
+        let ephemeral = volume["ephemeral"].is_object() && format!("{pod_name}-{name}") == claim;
+        (direct || ephemeral).then_some(name)
+    });
+    volume.is_some_and(|volume| {
+        list(&spec["containers"])
+            .iter()
+            .flat_map(|container| list(&container["volumeMounts"]))
+            .any(|mount| mount["name"] == volume.as_str())
+    })
+}
+
+/// A pod whose volumes are mounted and will stay so for now.
+fn is_running(pod: &Value) -> bool {
+    let started = |status: &Value| status["state"]["running"].is_object();
+    pod["status"]["phase"] == "Running"
+        && pod["metadata"]["deletionTimestamp"].is_null()
+        && pod["status"]["containerStatuses"].as_array().is_some_and(|all| all.iter().any(started))
+}
+
+fn refuse_node(node: &Value, subject: &str) -> Option<Problem> {
+    let name = node["metadata"]["name"].as_str().unwrap_or("unknown");
+    if node["metadata"]["annotations"][KWOK].is_string() {
+        let message = format!("it is mounted on node {name}, which is only simulated");
+        return Some(
+            Problem::new("volume.simulated_node", subject, message).hint("simulated nodes hold no data"),
+        );
+    }
+    let ready = node["status"]["conditions"].as_array().is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    });
+    (!ready).then(|| {
+        let message = format!("it is mounted on node {name}, which is not ready");
+        Problem::new("volume.node_not_ready", subject, message)
+            .hint("run the backup again when the node is back")
+    })
+}
+
+fn source(
+    bound: &BoundClaim,
+    pod: &Value,
+    node: &Value,
+    settings: &MoverSettings,
+    subject: &str,
+) -> Result<Source, Problem> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let root =
+        node["metadata"]["annotations"][label::KUBELET_ROOT].as_str().unwrap_or(&settings.kubelet_root);
+    let (directory, method) = match bound.volume["spec"]["hostPath"]["path"].as_str() {
+        Some(path) => (allowed(path, settings, subject)?, CaptureMethod::HostPath),
+        None => {
+            let method = match pod["metadata"]["labels"][label::PART].as_str() {
+                Some(crate::manifest::part::HOLDER) => CaptureMethod::HeldFiles,
+                _ => CaptureMethod::LiveFiles,
+            };
+            (mounted_at(root, pod, &bound.volume, subject)?, method)
+        }
+    };
+    Ok(Source {
+        node: text(&node["metadata"]["name"]),
+        directory,
+        method,
+        pod: Some(SourcePod {
+            namespace: text(&pod["metadata"]["namespace"]),
+            name: text(&pod["metadata"]["name"]),
+            uid: text(&pod["metadata"]["uid"]),
+        }),
+    })
+}
+
+/// `<kubelet root>/pods/<uid>/volumes/<plugin>/<volume>`, with `/mount` for CSI.
+fn mounted_at(root: &str, pod: &Value, volume: &Value, subject: &str) -> Result<String, Problem> {
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let name = volume["metadata"]["name"].as_str().unwrap_or_default();
+    let plugin = plugin(&volume["spec"]).ok_or_else(|| {
+        let message = "it is not known where the kubelet mounts volumes of this type";
+        Problem::new("volume.unknown_type", subject, message).hint("use a CSI driver for it")
+    })?;
+    let mount = if plugin == CSI { "/mount" } else { "" };
+    // These come from the API server, but a path is built of them that root will read.
+    if [uid, name].iter().any(|part| part.is_empty() || part.contains('/') || part.starts_with('.')) {
+        return Err(Problem::new("volume.unknown_type", subject, "its volume has no usable name"));
+    }
+    Ok(format!("{}/pods/{uid}/volumes/{plugin}/{name}{mount}", root.trim_end_matches('/')))
+}
+
+const CSI: &str = "kubernetes.io~csi";
+
+/// The directory of a volume plugin as the kubelet names it. In-tree plugins of clouds are served
+/// by CSI drivers since Kubernetes 1.25 at the latest.
+fn plugin(spec: &Value) -> Option<String> {
+    const MIGRATED: [&str; 7] = [
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cinder",
+        "gcePersistentDisk",
+        "portworxVolume",
+        "vsphereVolume",
+    ];
+    const OWN: [(&str, &str); 6] = [
+        ("local", "local-volume"),
+        ("nfs", "nfs"),
+        ("iscsi", "iscsi"),
+        ("fc", "fc"),
+        ("rbd", "rbd"),
+        ("cephfs", "cephfs"),
+    ];
+    let has = |source: &str| spec[source].is_object();
+    if has("csi") || MIGRATED.iter().any(|source| has(source)) {
+        return Some(CSI.to_owned());
+    }
+    if let Some(driver) = spec["flexVolume"]["driver"].as_str() {
+        return Some(driver.replace('/', "~"));
+    }
+    OWN.iter().find(|(source, _)| has(source)).map(|(_, plugin)| format!("kubernetes.io~{plugin}"))
+}
+
+/// hostPath volumes are read at their own path, and only below paths that an administrator named.
+pub(crate) fn allowed(path: &str, settings: &MoverSettings, subject: &str) -> Result<String, Problem> {
+    let clean = path.trim_end_matches('/');
+    let safe = clean.starts_with('/') && !clean.split('/').any(|part| part == "..");
+    let below = |allowed: &String| {
+        let allowed = allowed.trim_end_matches('/');
+        clean.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if safe && settings.allowed_host_paths.iter().any(below) {
+        return Ok(clean.to_owned());
+    }
+    let message = format!("its volume is the directory {path} of a node, which movers may not read");
+    Err(Problem::new("volume.host_path", subject, message)
+        .hint("an administrator allows it with `allowedHostPaths` in the Cluster's manifest"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(claim: &str) -> Value {
+        json!({
+            "metadata": {"namespace": "shop", "name": "pg-0", "uid": "u-1"},
+            "spec": {
+                "nodeName": "n1",
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}},
+                    {"name": "scratch", "ephemeral": {}}],
+                "containers": [{"volumeMounts": [{"name": "data"}, {"name": "scratch"}]}],
+            },
+            "status": {"phase": "Running", "containerStatuses": [{"state": {"running": {}}}]},
+        })
+    }
+
+    fn node() -> Value {
+        json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    }
+
+    fn bound(spec: Value) -> BoundClaim {
+        BoundClaim { claim: json!({}), volume: json!({"metadata": {"name": "pv-1"}, "spec": spec}) }
+    }
+
+    fn directory(spec: Value, settings: &MoverSettings) -> Result<String, Problem> {
+        source(&bound(spec), &pod("data"), &node(), settings, "shop/data").map(|source| source.directory)
+    }
+
+    #[test]
+    fn the_mount_is_where_the_kubelet_puts_it() {
+        let settings = MoverSettings::new("i");
+        let base = "/var/lib/kubelet/pods/u-1/volumes";
+        for (spec, path) in [
+            (json!({"csi": {"driver": "x"}}), "kubernetes.io~csi/pv-1/mount"),
+            (json!({"azureDisk": {}}), "kubernetes.io~csi/pv-1/mount"),
+            (json!({"local": {"path": "/d"}}), "kubernetes.io~local-volume/pv-1"),
+            (json!({"nfs": {}}), "kubernetes.io~nfs/pv-1"),
+            (json!({"flexVolume": {"driver": "acme/fast"}}), "acme~fast/pv-1"),
+        ] {
+            assert_eq!(directory(spec, &settings).unwrap(), format!("{base}/{path}"));
+        }
+        assert_eq!(directory(json!({"quobyte": {}}), &settings).unwrap_err().code, "volume.unknown_type");
+    }
+
+    #[test]
+    fn a_node_may_have_its_kubelet_elsewhere() {
+        let mut node = node();
+        node["metadata"]["annotations"][label::KUBELET_ROOT] = json!("/data/kubelet/");
+        let found = source(&bound(json!({"nfs": {}})), &pod("data"), &node, &MoverSettings::new("i"), "s");
+        assert_eq!(found.unwrap().directory, "/data/kubelet/pods/u-1/volumes/kubernetes.io~nfs/pv-1");
+    }
+
+    #[test]
+    fn host_paths_are_read_only_where_allowed() {
+        let mut settings = MoverSettings::new("i");
+        let spec = json!({"hostPath": {"path": "/srv/data/a"}});
+        let refused = directory(spec.clone(), &settings).unwrap_err();
+        assert!(refused.hint.contains("allowedHostPaths"), "{refused}");
+        settings.allowed_host_paths = vec!["/srv/data".into()];
+        assert_eq!(directory(spec, &settings).unwrap(), "/srv/data/a");
+        for bad in ["/srv/database", "/srv/data/../../etc", "srv/data/x"] {
+            assert!(directory(json!({"hostPath": {"path": bad}}), &settings).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_pod_that_uses_the_claim_and_runs_has_it_mounted() {
+        assert!(mounts(&pod("data"), "data") && !mounts(&pod("data"), "other"));
+        assert!(mounts(&pod("data"), "pg-0-scratch"), "a generic ephemeral volume is a claim");
+        let mut unused = pod("data");
+        unused["spec"]["containers"][0]["volumeMounts"] = json!([]);
+        assert!(!mounts(&unused, "data"));
+        let mut ending = pod("data");
+        assert!(is_running(&ending));
+        ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        assert!(!is_running(&ending));
+    }
+
+    #[test]
+    fn a_simulated_or_dead_node_is_a_problem_not_a_lie() {
+        assert_eq!(refuse_node(&node(), "s"), None);
+        let mut kwok = node();
+        kwok["metadata"]["annotations"][KWOK] = json!("fake");
+        assert_eq!(refuse_node(&kwok, "s").unwrap().code, "volume.simulated_node");
+        let dead = json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}});
+        assert_eq!(refuse_node(&dead, "s").unwrap().code, "volume.node_not_ready");
+    }
+}

@@ -1,0 +1,404 @@
+//! The objects that movers are made of, as JSON.
+
+use std::collections::BTreeMap;
+
+use holdfast_model::RunId;
+use holdfast_model::label::{self, SYSTEM_NAMESPACE};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::settings::MoverSettings;
+use crate::system::SERVICE_ACCOUNT;
+
+/// Container of a mover's pod whose log is followed.
+pub(crate) const CONTAINER: &str = "mover";
+/// Where the mover finds a volume; several are numbered.
+pub(crate) const VOLUME_PATH: &str = "/volume";
+/// Socket of the mover's gate.
+pub(crate) const GATE: &str = "/run/holdfast/gate";
+/// The mover's instructions, in memory.
+const SPEC: &str = "/run/holdfast/spec.json";
+/// The same in the Secret's mount.
+const SECRET: &str = "/run/holdfast-secret/spec.json";
+/// Key of the instructions in the Secret.
+const SECRET_KEY: &str = "spec.json";
+
+/// May read everything on a volume, whoever owns it.
+const CAPTURE: &[&str] = &["DAC_READ_SEARCH"];
+/// May make everything on a volume with its owner and mode.
+const RESTORE: &[&str] = &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP"];
+
+/// What a temporary object is for: the value of the label `holdfast.dev/part`.
+pub(crate) mod part {
+    pub(crate) const MOVER: &str = "mover";
+    pub(crate) const HOLDER: &str = "holder";
+    pub(crate) const CLAIM: &str = "claim";
+    pub(crate) const KEY: &str = "key";
+    pub(crate) const HANDOVER: &str = "handover";
+}
+
+/// Where a mover's pod may run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// On this node and no other.
+    pub node: Option<String>,
+    /// `nodeSelector` of the pod that will use the volumes.
+    pub node_selector: BTreeMap<String, String>,
+    /// `nodeAffinity` of that pod, as in its `affinity`. Affinity to other pods is not carried:
+    /// those need not be there yet.
+    pub node_affinity: Option<Value>,
+    /// `tolerations` of that pod.
+    pub tolerations: Vec<Value>,
+}
+
+/// One volume of a mover.
+pub(crate) struct MountedVolume {
+    /// The volume's source: `hostPath` or `persistentVolumeClaim`.
+    pub(crate) source: Value,
+    pub(crate) path: String,
+    pub(crate) read_only: bool,
+}
+
+/// A mover's Job.
+pub(crate) struct MoverJob<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) run: &'a RunId,
+    /// What it works on, for people.
+    pub(crate) subject: String,
+    pub(crate) settings: &'a MoverSettings,
+    pub(crate) placement: &'a Placement,
+    pub(crate) volumes: Vec<MountedVolume>,
+    pub(crate) restores: bool,
+}
+
+/// A name that is the same for the same parts: what was created and whose reply was lost is found
+/// again under it.
+pub(crate) fn name(prefix: &str, parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    format!("{prefix}-{}", hex::encode(&hash.finalize()[..8]))
+}
+
+/// Labels of everything temporary.
+pub(crate) fn labels(run: &RunId, part: &str) -> Value {
+    let (key, value) = label::MANAGED_BY;
+    json!({key: value, label::RUN: run.as_str(), label::PART: part})
+}
+
+impl MoverJob<'_> {
+    /// The Job, suspended until its Secret is there.
+    pub(crate) fn manifest(&self) -> Value {
+        let settings = self.settings;
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": self.name,
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": labels(self.run, part::MOVER),
+                "annotations": {"holdfast.dev/subject": self.subject},
+            },
+            "spec": {
+                "suspend": true,
+                // A second pod would not be known to whoever gates the first.
+                "backoffLimit": 0,
+                "activeDeadlineSeconds": settings.deadline.as_secs().max(1),
+                "ttlSecondsAfterFinished": settings.ttl.as_secs(),
+                "template": {
+                    "metadata": {"labels": labels(self.run, part::MOVER)},
+                    "spec": self.pod(),
+                },
+            },
+        })
+    }
+
+    fn pod(&self) -> Value {
+        let mut pod = json!({
+            "restartPolicy": "Never",
+            "serviceAccountName": SERVICE_ACCOUNT,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": 10,
+            "imagePullSecrets": pull_secrets(self.settings),
+            "tolerations": self.tolerations(),
+            "affinity": self.affinity(),
+            "nodeSelector": self.placement.node_selector,
+            "initContainers": [self.hand_off()],
+            "containers": [self.mover()],
+            "volumes": self.volumes(),
+        });
+        if self.placement.node_selector.is_empty() {
+            remove(&mut pod, "nodeSelector");
+        }
+        pod
+    }
+
+    fn hand_off(&self) -> Value {
+        json!({
+            "name": "handoff",
+            "image": self.settings.image,
+            "imagePullPolicy": self.settings.pull_policy,
+            "args": ["mover", "handoff", SECRET, SPEC],
+            "securityContext": security(&[], false),
+            "volumeMounts": [
+                {"name": "secret", "mountPath": "/run/holdfast-secret", "readOnly": true},
+                {"name": "memory", "mountPath": "/run/holdfast"},
+            ],
+        })
+    }
+
+    fn mover(&self) -> Value {
+        let mut mounts = vec![json!({"name": "memory", "mountPath": "/run/holdfast"})];
+        mounts.extend(self.volumes.iter().enumerate().map(|(n, volume)| {
+            json!({"name": format!("volume-{n}"), "mountPath": volume.path, "readOnly": volume.read_only})
+        }));
+        let mut container = json!({
+            "name": CONTAINER,
+            "image": self.settings.image,
+            "imagePullPolicy": self.settings.pull_policy,
+            "args": ["mover", "run", SPEC, GATE],
+            "securityContext": security(&self.capabilities(), self.settings.selinux),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": mounts,
+        });
+        if self.settings.resources.is_object() {
+            container["resources"] = self.settings.resources.clone();
+        }
+        container
+    }
+
+    fn capabilities(&self) -> Vec<&'static str> {
+        let mut capabilities = if self.restores { RESTORE } else { CAPTURE }.to_vec();
+        if self.restores && self.settings.restore_devices {
+            capabilities.push("MKNOD");
+        }
+        capabilities
+    }
+
+    fn volumes(&self) -> Vec<Value> {
+        let mut volumes = vec![
+            json!({"name": "secret", "secret": {"secretName": self.name, "defaultMode": 0o400}}),
+            json!({"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}),
+        ];
+        volumes.extend(self.volumes.iter().enumerate().map(|(n, volume)| {
+            let mut source = volume.source.clone();
+            source["name"] = json!(format!("volume-{n}"));
+            source
+        }));
+        volumes
+    }
+
+    fn tolerations(&self) -> Value {
+        match self.placement.node {
+            // It goes where the volume is, whatever is wrong with that node.
+            Some(_) => json!([{"operator": "Exists"}]),
+            None => json!(self.placement.tolerations),
+        }
+    }
+
+    fn affinity(&self) -> Value {
+        let Some(node) = &self.placement.node else {
+            return match &self.placement.node_affinity {
+                Some(affinity) => json!({"nodeAffinity": affinity}),
+                None => json!({}),
+            };
+        };
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
+        ]}}})
+    }
+}
+
+fn pull_secrets(settings: &MoverSettings) -> Value {
+    settings.pull_secrets.iter().map(|name| json!({"name": name})).collect()
+}
+
+fn security(capabilities: &[&str], spc: bool) -> Value {
+    let mut context = json!({
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "privileged": false,
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"], "add": capabilities},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if spc {
+        context["seLinuxOptions"] = json!({"type": "spc_t"});
+    }
+    context
+}
+
+/// The Secret with a mover's instructions, which goes when the Job goes.
+pub(crate) fn secret(name: &str, run: &RunId, spec: &str, job_uid: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": SYSTEM_NAMESPACE,
+            "labels": labels(run, part::KEY),
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job_uid, "controller": false,
+            }],
+        },
+        "immutable": true,
+        "type": "Opaque",
+        "stringData": {SECRET_KEY: spec},
+    })
+}
+
+/// A pod in the application's namespace that does nothing but mount a claim: without key, token,
+/// network or rights, so that it passes the `restricted` Pod Security Standard.
+pub(crate) fn holder(
+    name: &str,
+    run: &RunId,
+    namespace: &str,
+    claim: &str,
+    settings: &MoverSettings,
+) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels(run, part::HOLDER),
+            "annotations": {label::EXCLUDE: "true"},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "activeDeadlineSeconds": settings.deadline.as_secs().max(1),
+            "terminationGracePeriodSeconds": 2,
+            "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 65_532, "runAsGroup": 65_532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "holder",
+                "image": settings.image,
+                "imagePullPolicy": settings.pull_policy,
+                "args": ["mover", "hold"],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "resources": {
+                    "requests": {"cpu": "1m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"},
+                },
+                "volumeMounts": [{"name": "held", "mountPath": VOLUME_PATH, "readOnly": true}],
+            }],
+            "volumes": [{"name": "held", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+    })
+}
+
+/// Cuts holders off the network.
+pub(crate) fn holder_policy(name: &str, run: &RunId, namespace: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels(run, part::HOLDER),
+            "annotations": {label::EXCLUDE: "true"},
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {label::PART: part::HOLDER, label::RUN: run.as_str()}},
+            "policyTypes": ["Ingress", "Egress"],
+        },
+    })
+}
+
+fn remove(object: &mut Value, key: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(restores: bool) -> Value {
+        let settings = MoverSettings::new("holdfast:1");
+        let placement = Placement { node: Some("n1".into()), ..Placement::default() };
+        MoverJob {
+            name: "mover-1",
+            run: &"r1".parse().unwrap(),
+            subject: "shop/data".into(),
+            settings: &settings,
+            placement: &placement,
+            volumes: vec![MountedVolume {
+                source: json!({"hostPath": {"path": "/x/mount", "type": "Directory"}}),
+                path: VOLUME_PATH.into(),
+                read_only: true,
+            }],
+            restores,
+        }
+        .manifest()
+    }
+
+    #[test]
+    fn a_mover_has_the_least_power_and_ends_by_itself() {
+        let job = job(false);
+        let spec = &job["spec"];
+        assert!(spec["suspend"] == true && spec["activeDeadlineSeconds"].is_u64());
+        assert!(spec["ttlSecondsAfterFinished"].is_u64());
+        let pod = &spec["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        for container in [&pod["containers"][0], &pod["initContainers"][0]] {
+            let security = &container["securityContext"];
+            assert_eq!(security["capabilities"]["drop"], json!(["ALL"]));
+            assert_eq!(security["allowPrivilegeEscalation"], false);
+            assert_eq!(security["readOnlyRootFilesystem"], true);
+            assert!(container.get("env").is_none() && container.get("envFrom").is_none());
+        }
+        assert_eq!(
+            pod["containers"][0]["securityContext"]["capabilities"]["add"],
+            json!(["DAC_READ_SEARCH"])
+        );
+        assert_eq!(pod["initContainers"][0]["securityContext"]["capabilities"]["add"], json!([]));
+        assert_eq!(pod["containers"][0]["volumeMounts"][1]["readOnly"], true);
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        assert!(
+            mounts.iter().all(|mount| mount["name"] != "secret"),
+            "the mover never sees the Secret's mount"
+        );
+    }
+
+    #[test]
+    fn a_restore_may_make_files_of_others_but_no_devices() {
+        let capabilities =
+            &job(true)["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"];
+        let added: Vec<_> =
+            capabilities["add"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(added.contains(&"CHOWN") && !added.contains(&"MKNOD") && !added.contains(&"SYS_ADMIN"));
+    }
+
+    #[test]
+    fn a_holder_has_neither_key_nor_token_nor_rights() {
+        let settings = MoverSettings::new("holdfast:1");
+        let pod = holder("h", &"r1".parse().unwrap(), "shop", "data", &settings);
+        let spec = &pod["spec"];
+        assert_eq!(spec["automountServiceAccountToken"], false);
+        assert_eq!(spec["volumes"].as_array().unwrap().len(), 1);
+        assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(spec["containers"][0]["args"], json!(["mover", "hold"]));
+    }
+
+    #[test]
+    fn names_depend_on_every_part() {
+        assert_eq!(name("mover", &["a", "b"]), name("mover", &["a", "b"]));
+        assert_ne!(name("mover", &["a", "b"]), name("mover", &["ab", ""]));
+        assert!(name("mover", &["a"]).len() < 52, "the Job controller appends to it");
+    }
+}

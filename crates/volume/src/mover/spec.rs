@@ -1,0 +1,194 @@
+//! The instructions of one mover, and how they reach it without ever lying on a disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use holdfast_model::RunId;
+use holdfast_model::hook::LatePath;
+use holdfast_vault::SnapshotId;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::settings::RepositoryAccess;
+
+/// Version of the form of [`MoverSpec`]; a mover refuses any other.
+pub const SPEC_VERSION: u32 = 1;
+
+/// Instructions longer than this are refused; a Secret holds at most 1 MiB.
+const MAX_SPEC: u64 = 1 << 20;
+
+/// What one mover is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MoverSpec {
+    /// [`SPEC_VERSION`] of the writer.
+    pub version: u32,
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The repository.
+    pub repository: RepositoryAccess,
+    /// Capture or restore.
+    pub work: Work,
+}
+
+/// Capture or restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Work {
+    /// Capture one volume.
+    Capture(CaptureWork),
+    /// Restore one or several volumes.
+    Restore(RestoreWork),
+}
+
+/// Capture one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaptureWork {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// The claim.
+    pub claim: String,
+    /// Directory of the volume in the mover.
+    pub path: PathBuf,
+    /// Name of the cluster, which becomes the snapshot's host.
+    pub cluster: String,
+    /// Tags of the snapshot.
+    pub tags: Vec<String>,
+    /// The snapshot it is incremental to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SnapshotId>,
+    /// Globs that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excludes: Vec<String>,
+    /// Paths that are captured last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LatePath>,
+    /// Seconds to wait for each of the phases `begin` and `late`.
+    pub patience_seconds: u64,
+}
+
+impl CaptureWork {
+    /// How long each phase is waited for.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_seconds)
+    }
+}
+
+/// Restore volumes, all by one pod so that they end on storage that one node reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreWork {
+    /// The volumes.
+    pub volumes: Vec<VolumeRestore>,
+    /// Make device files.
+    pub devices: bool,
+    /// Restore setuid bits and file capabilities.
+    pub setuid: bool,
+}
+
+/// Restore one volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VolumeRestore {
+    /// Namespace of the claim it is for.
+    pub namespace: String,
+    /// The claim it is for.
+    pub claim: String,
+    /// The snapshot that holds it.
+    pub snapshot: SnapshotId,
+    /// Directory of the new volume in the mover.
+    pub path: PathBuf,
+}
+
+impl MoverSpec {
+    /// Reads the instructions and unlinks them: from here on the keys are in this process alone.
+    ///
+    /// # Errors
+    /// A file that cannot be read or removed, or is of another version.
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let mut text = Vec::new();
+        let file = File::open(path).map_err(|error| Error::io(format!("read {name}"), error))?;
+        std::fs::remove_file(path).map_err(|error| Error::io(format!("remove {name}"), error))?;
+        file.take(MAX_SPEC)
+            .read_to_end(&mut text)
+            .map_err(|error| Error::io(format!("read {name}"), error))?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        // serde_json's message could quote what it did not understand, which may be a key.
+        let unreadable = |what: &str| Error::Spec { reason: format!("they are not {what}") };
+        let Versioned { version } =
+            serde_json::from_slice(text).map_err(|_| unreadable("JSON with a version"))?;
+        if version != SPEC_VERSION {
+            let reason = format!("their version is {version}, this program knows {SPEC_VERSION}");
+            return Err(Error::Spec { reason });
+        }
+        serde_json::from_slice(text).map_err(|_| unreadable("of the form that this program knows"))
+    }
+}
+
+/// Copies the instructions out of the Secret's mount, which cannot be written, to a place from
+/// which they can be removed.
+///
+/// # Errors
+/// Either file cannot be used.
+pub(super) fn hand_off(from: &Path, to: &Path) -> Result<()> {
+    let mut source =
+        File::open(from).map_err(|error| Error::io(format!("read {}", from.display()), error))?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .and_then(|mut target| std::io::copy(&mut source, &mut target))
+        .map_err(|error| Error::io(format!("write {}", to.display()), error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> MoverSpec {
+        let options = holdfast_vault::StoreOptions::default();
+        let credentials = holdfast_vault::Credentials::s3("id", "storage-secret");
+        let password = holdfast_vault::RepositoryPassword::new("repository-secret");
+        MoverSpec {
+            version: SPEC_VERSION,
+            run: "r1".parse().unwrap(),
+            repository: RepositoryAccess::new("s3://b", &options, &credentials, "p", &password),
+            work: Work::Restore(RestoreWork { volumes: Vec::new(), devices: false, setuid: false }),
+        }
+    }
+
+    #[test]
+    fn instructions_are_gone_once_they_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (secret, memory) = (dir.path().join("secret"), dir.path().join("memory"));
+        std::fs::write(&secret, serde_json::to_vec(&spec()).unwrap()).unwrap();
+        hand_off(&secret, &memory).unwrap();
+        assert_eq!(MoverSpec::take(&memory).unwrap(), spec());
+        assert!(!memory.exists());
+    }
+
+    #[test]
+    fn an_error_never_quotes_the_instructions() {
+        let mut value = serde_json::to_value(spec()).unwrap();
+        value["repository"]["password"] = serde_json::json!({"x": "repository-secret"});
+        let error = MoverSpec::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+        value["version"] = 9.into();
+        let error = MoverSpec::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("version is 9"), "{error}");
+    }
+}

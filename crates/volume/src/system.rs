@@ -1,0 +1,145 @@
+//! The namespace that movers run in, and what keeps them from the network.
+
+use std::net::IpAddr;
+
+use holdfast_cluster::{Cluster, Write, kinds};
+use holdfast_model::ResourceType;
+use holdfast_model::label::{self, SYSTEM_NAMESPACE};
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::manifest::{self, part};
+use crate::settings::RepositoryAccess;
+
+/// Service account of movers. It has no rights and its token is never mounted.
+pub(crate) const SERVICE_ACCOUNT: &str = "holdfast-mover";
+
+pub(crate) fn network_policies() -> ResourceType {
+    kinds::resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)
+}
+
+/// Makes sure that the namespace `holdfast-system` is there with what movers need, and that
+/// movers reach name servers and this vault and nothing else. (Only on networks that enforce
+/// NetworkPolicy, which not all do.)
+///
+/// # Errors
+/// The caller may not create these objects.
+pub async fn ensure(cluster: &Cluster, access: &RepositoryAccess) -> Result<()> {
+    let write = Write::default();
+    for (of, object) in [
+        (kinds::namespaces(), namespace()),
+        (kinds::service_accounts(), service_account()),
+        (network_policies(), mover_policy()),
+        (network_policies(), vault_policy(access)),
+    ] {
+        cluster.apply(&of, &object, true, &write).await?;
+    }
+    Ok(())
+}
+
+fn labels() -> Value {
+    let (key, value) = label::MANAGED_BY;
+    json!({key: value})
+}
+
+/// Movers mount a directory of their node, which only the `privileged` Pod Security Standard
+/// allows; nothing but movers runs here.
+fn namespace() -> Value {
+    let mut labels = labels();
+    for mode in ["enforce", "audit", "warn"] {
+        labels[format!("pod-security.kubernetes.io/{mode}")] = json!("privileged");
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": SYSTEM_NAMESPACE, "labels": labels},
+    })
+}
+
+fn service_account() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": SERVICE_ACCOUNT, "namespace": SYSTEM_NAMESPACE, "labels": labels()},
+        "automountServiceAccountToken": false,
+    })
+}
+
+fn mover_policy() -> Value {
+    let dns = [("UDP", 53), ("TCP", 53)].map(|(protocol, port)| json!({"protocol": protocol, "port": port}));
+    policy("holdfast-movers", json!(["Ingress", "Egress"]), json!([{"ports": dns}]))
+}
+
+/// Policies add up: each vault in use has one.
+fn vault_policy(access: &RepositoryAccess) -> Value {
+    let (host, port) = endpoint(access);
+    let to = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => json!([{"ipBlock": {"cidr": format!("{address}/32")}}]),
+        Ok(IpAddr::V6(address)) => json!([{"ipBlock": {"cidr": format!("{address}/128")}}]),
+        // Policies know no host names; the port at least is the vault's.
+        Err(_) => json!([]),
+    };
+    let rule = match to.as_array().is_some_and(|to| to.is_empty()) {
+        true => json!({"ports": [{"protocol": "TCP", "port": port}]}),
+        false => json!({"ports": [{"protocol": "TCP", "port": port}], "to": to}),
+    };
+    let name = manifest::name("holdfast-vault", &[&host, &port.to_string()]);
+    policy(&name, json!(["Egress"]), json!([rule]))
+}
+
+fn policy(name: &str, types: Value, egress: Value) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE, "labels": labels()},
+        "spec": {
+            "podSelector": {"matchLabels": {label::PART: part::MOVER}},
+            "policyTypes": types,
+            "egress": egress,
+        },
+    })
+}
+
+/// Host and port that the storage is reached at.
+fn endpoint(access: &RepositoryAccess) -> (String, u16) {
+    let Some(endpoint) = &access.endpoint else { return ("*".to_owned(), 443) };
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let default = if scheme == "http" { 80 } else { 443 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(default)),
+        _ => (authority, default),
+    };
+    (host.trim_matches(['[', ']']).to_owned(), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(endpoint: Option<&str>) -> RepositoryAccess {
+        let options = holdfast_vault::StoreOptions {
+            endpoint: endpoint.map(str::to_owned),
+            ..holdfast_vault::StoreOptions::default()
+        };
+        let password = holdfast_vault::RepositoryPassword::new("p");
+        RepositoryAccess::new("s3://b", &options, &holdfast_vault::Credentials::none(), "", &password)
+    }
+
+    #[test]
+    fn a_vault_by_address_is_all_that_a_mover_reaches() {
+        let policy = vault_policy(&access(Some("http://198.18.0.1:7070")));
+        let rule = &policy["spec"]["egress"][0];
+        assert_eq!(rule["to"][0]["ipBlock"]["cidr"], "198.18.0.1/32");
+        assert_eq!(rule["ports"][0]["port"], 7070);
+    }
+
+    #[test]
+    fn endpoints_are_understood() {
+        assert_eq!(endpoint(&access(Some("https://minio.bank:9000/x"))), ("minio.bank".into(), 9000));
+        assert_eq!(endpoint(&access(Some("http://minio.bank"))), ("minio.bank".into(), 80));
+        assert_eq!(endpoint(&access(Some("https://[fd00::1]:9000"))), ("fd00::1".into(), 9000));
+        assert_eq!(endpoint(&access(Some("https://[fd00::1]"))), ("fd00::1".into(), 443));
+        assert_eq!(endpoint(&access(None)), ("*".into(), 443));
+    }
+}
