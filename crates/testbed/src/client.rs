@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 pub(crate) async fn connect(kubeconfig: &Path) -> Result<kube::Client> {
     let unusable = |reason: String| Error::Kubeconfig { path: kubeconfig.to_owned(), reason };
     let read = Kubeconfig::read_from(kubeconfig).map_err(|error| unusable(error.to_string()))?;
-    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+    let mut config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
         .await
         .map_err(|error| unusable(error.to_string()))?;
+    // A proxy of the machine's surroundings knows no way into its network namespaces.
+    config.proxy_url = None;
     kube::Client::try_from(config).map_err(|error| unusable(error.to_string()))
 }

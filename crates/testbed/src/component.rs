@@ -173,6 +173,9 @@ fn spawn(spec: &Spec, record: &Record, log: &Path) -> Result<Child> {
         command.arg("nsenter").arg(format!("--net={}", record.network().path().display())).arg("--");
     }
     command.arg(&spec.program).args(&spec.args).envs(spec.env.iter().map(|(k, v)| (k, v)));
+    for name in tool::PROXIES {
+        command.env_remove(name);
+    }
     if let Some(path) = &spec.path {
         command.env("PATH", path);
     }

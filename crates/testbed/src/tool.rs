@@ -40,6 +40,10 @@ pub(crate) fn finished(command: &str, done: Output) -> Result<String> {
     })
 }
 
+/// Variables that send a program of ours to a proxy which knows no way into the machine's network namespaces.
+pub(crate) const PROXIES: [&str; 6] =
+    ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
 /// The command line of `command`, as a person would type it.
 pub(crate) fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];

@@ -1,5 +1,7 @@
 //! What a killed process leaves behind: nothing but logs, whether its guard lives or not.
 
+#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

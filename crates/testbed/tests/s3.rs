@@ -1,5 +1,7 @@
 //! S3 servers of two makes: buckets, versions, and a stock client's opinion.
 
+#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+
 use std::io::Read;
 use std::net::TcpStream;
 use std::process::Command;

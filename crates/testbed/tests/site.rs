@@ -1,5 +1,7 @@
 //! One site by itself: what an application finds there.
 
+#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+
 use std::time::{Duration, Instant};
 
 use holdfast_testbed::{Result, Site, fixtures, images, provision};

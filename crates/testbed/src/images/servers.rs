@@ -8,6 +8,7 @@ use super::{BUSYBOX, COREDNS, PAUSE};
 use crate::dirs::Cache;
 use crate::error::Result;
 use crate::host;
+use crate::lock::FileLock;
 use crate::parts::Part;
 use crate::report::Reporter;
 
@@ -56,7 +57,10 @@ pub fn coredns(cache: &Cache, report: &Reporter) -> Result<PathBuf> {
 fn made(cache: &Cache, name: &str, image: impl FnOnce() -> Result<Image>) -> Result<PathBuf> {
     let path = cache.images().join(format!("{name}-{RECIPE}.tar"));
     if !path.is_file() {
-        image()?.write(&path)?;
+        let _held = FileLock::wait(&cache.images().join(format!("{name}.lock")))?;
+        if !path.is_file() {
+            image()?.write(&path)?;
+        }
     }
     Ok(path)
 }

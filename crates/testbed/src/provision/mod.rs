@@ -6,6 +6,7 @@ mod claim;
 mod volume;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -49,9 +50,15 @@ pub fn storage_class(name: &str, is_default: bool) -> String {
 ///
 /// An API server that is away is waited for; every error is said on standard error and tried again.
 pub async fn run(kubeconfig: &Path, root: &Path) -> Result<()> {
-    let provisioner = Provisioner { client: client::connect(kubeconfig).await?, root: root.to_owned() };
+    let provisioner =
+        Arc::new(Provisioner { client: client::connect(kubeconfig).await?, root: root.to_owned() });
     loop {
-        if let Err(error) = provisioner.follow().await {
+        let following = provisioner.clone();
+        // A task of its own: even a panic is only an error to start again after.
+        let ended = tokio::spawn(async move { following.follow().await }).await;
+        if let Some(error) =
+            ended.map_or_else(|panic| Some(panic.to_string()), |done| Some(done.err()?.to_string()))
+        {
             eprintln!("{error}");
             tokio::time::sleep(PAUSE).await;
         }

@@ -146,6 +146,9 @@ impl Site {
         let program = self.kubernetes.bin("kubectl");
         let mut command = tokio::process::Command::new(&program);
         command.arg("--kubeconfig").arg(self.kubeconfig()).args(args);
+        for name in tool::PROXIES {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = tool::line(command.as_std());
         let mut child = command.kill_on_drop(true).spawn().at("start", &program)?;
@@ -289,10 +292,11 @@ impl Drop for Site {
         if self.lease.is_none() {
             return;
         }
+        // A burnt site has no components any more; its end was intended.
         if !self.components.is_empty() {
             self.dump_state();
+            eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
         }
-        eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
         if let Err(error) = component::end(self.lease.take(), &mut self.components) {
             eprintln!("testbed: taking {} down: {error}", self.plan.name);
         }
