@@ -1,13 +1,88 @@
 //! The last act: `point.json` beside the objects, and the snapshot that commits both.
 
-use holdfast_model::point::{POINT_FILE, Point};
+use holdfast_model::point::{Consistency, Exclusion, POINT_FILE, POINT_FORMAT, Point, Stored, VolumeCapture};
+use holdfast_model::{Outcome, Problem};
 use holdfast_vault::{BlobId, Snapshot, SnapshotId, SnapshotSummary, Tree, WriteStats, Writer};
 
+use super::run::Harvest;
+use super::survey::Surroundings;
+use super::{BackupRequest, facts};
 use crate::error::{Error, Result};
 use crate::point::{directory_node, file_node, tags};
 
 /// A `point.json` up to this size is one blob.
 const ONE_BLOB: usize = 8 << 20;
+
+/// What the point says of itself.
+pub(super) fn point(
+    request: &BackupRequest,
+    around: Surroundings,
+    harvest: Harvest,
+    writer: &Writer,
+) -> Point {
+    let application = &request.application;
+    let (problems, excluded) = (problems(&around, &harvest), excluded(&around, &harvest));
+    let Harvest { started, objects, hooks, volumes, .. } = harvest;
+    let stored = stored(&writer.stats(), &volumes.captured);
+    Point {
+        format: POINT_FORMAT,
+        program: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
+        id: request.point.clone(),
+        run: request.run.clone(),
+        tenant: request.tenant.clone(),
+        application: application.id.clone(),
+        application_name: application.name.clone(),
+        spec: application.spec.clone(),
+        epoch: request.epoch,
+        started,
+        finished: request.clock.now(),
+        outcome: Outcome::of(&problems),
+        consistency: consistency(&around, &volumes.captured),
+        parent: around.parent.map(|parent| parent.id),
+        cluster: facts::of_cluster(request.cluster.name(), &around.facts, objects.images),
+        kinds: objects.kinds,
+        list_spread_millis: objects.list_spread_millis,
+        volumes: volumes.captured,
+        hooks,
+        problems,
+        excluded,
+        stored,
+    }
+}
+
+fn problems(around: &Surroundings, harvest: &Harvest) -> Vec<Problem> {
+    let Harvest { objects, volumes, problems, .. } = harvest;
+    let appeared = around.claims.unknown_to_survey(&objects.claims);
+    let found = [problems, &objects.problems, &around.claims.problems, &volumes.problems, &appeared];
+    let mut all: Vec<Problem> = found.into_iter().flatten().cloned().collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn excluded(around: &Surroundings, harvest: &Harvest) -> Vec<Exclusion> {
+    let facts = facts::unknown(&around.facts);
+    let found = [&harvest.objects.excluded, &around.claims.excluded, &harvest.volumes.excluded, &facts];
+    found.into_iter().flatten().cloned().collect()
+}
+
+/// That of the least consistent volume; without any there is nothing that could be torn.
+fn consistency(around: &Surroundings, volumes: &[VolumeCapture]) -> Consistency {
+    let each = volumes
+        .iter()
+        .map(|volume| around.covered.consistency(&volume.namespace, &volume.claim, volume.method));
+    each.min().unwrap_or(Consistency::Application)
+}
+
+/// Objects and volumes together. What movers found to be new is known to them as stored only.
+fn stored(stats: &WriteStats, volumes: &[VolumeCapture]) -> Stored {
+    let sum = |field: fn(&VolumeCapture) -> u64| -> u64 { volumes.iter().map(field).sum() };
+    Stored {
+        bytes_seen: stats.bytes_read + sum(|volume| volume.bytes),
+        bytes_new: stats.bytes_added + sum(|volume| volume.bytes_read),
+        bytes_stored: stats.bytes_stored + sum(|volume| volume.bytes_stored),
+    }
+}
 
 /// Stores `point.json` and commits the point. Once this returns, the point exists.
 ///

@@ -14,8 +14,11 @@
 mod compose;
 mod consistency;
 mod facts;
+mod reading;
 mod release;
 mod run;
+mod stop;
+mod survey;
 mod volumes;
 
 use std::sync::Arc;

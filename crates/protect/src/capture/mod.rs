@@ -6,6 +6,7 @@
 //! they need of the cluster: CRDs, PersistentVolumes, roles and classes, which are taken too.
 
 mod claims;
+mod fields;
 mod findings;
 mod folder;
 mod kinds;

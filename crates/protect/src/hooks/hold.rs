@@ -71,6 +71,11 @@ impl Sessions {
         Ok(())
     }
 
+    /// Whether no session is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Waits until a session ends, breaks or exceeds its time, and says which; never returns while
     /// all is well. May be dropped and called again.
     pub async fn watch(&mut self) -> Error {

@@ -1,0 +1,68 @@
+//! The capture itself: objects and volumes side by side, and the release of the application as
+//! soon as its volumes are read.
+
+use holdfast_model::point::HookRun;
+use holdfast_vault::Writer;
+
+use super::release::Debt;
+use super::run::Run;
+use super::stop::Stop;
+use super::survey::Surroundings;
+use super::volumes::Capturing;
+use crate::capture::{Capture, Captured};
+use crate::error::Result;
+use crate::hooks::Sessions;
+
+/// What is used up while an application is held.
+pub(super) struct Holding {
+    pub(super) volumes: Capturing,
+    pub(super) sessions: Sessions,
+    pub(super) debt: Debt,
+}
+
+impl Run<'_> {
+    /// Reads objects and volumes; gives the objects and the hold sessions that ended well.
+    pub(super) async fn read(
+        &self,
+        around: &Surroundings,
+        writer: &Writer,
+        stop: &Stop,
+        holding: &mut Holding,
+    ) -> Result<(Captured, Vec<HookRun>)> {
+        let capture = Capture {
+            cluster: self.request.cluster.clone(),
+            discovery: around.discovery.clone(),
+            selector: self.selector.clone(),
+            namespaces: around.namespaces.clone(),
+            writer: writer.clone(),
+            observer: self.request.observer.clone(),
+        };
+        let objects = stop.guard(self.steps.run("objects", capture.run()));
+        stop.both(objects, self.read_volumes(stop, holding)).await
+    }
+
+    /// The volumes' side: it ends with the release of the application, while objects may still be read.
+    async fn read_volumes(&self, stop: &Stop, holding: &mut Holding) -> Result<Vec<HookRun>> {
+        let Holding { volumes, sessions, debt } = holding;
+        if volumes.is_running() {
+            tokio::select! {
+                () = self.steps.run("volumes", volumes.main()) => {}
+                error = stop.reason_or_broken(sessions) => return Err(error),
+            }
+        }
+        if !sessions.is_empty() {
+            let said = sessions.before_late(&self.request.run);
+            stop.guard(self.steps.run("before late", said)).await?;
+        }
+        if volumes.is_running() {
+            let ended = volumes.late(stop.reason_or_broken(sessions));
+            self.steps.run("late paths", ended).await?;
+        }
+        let mut runs = Vec::new();
+        if !sessions.is_empty() {
+            runs = stop.guard(self.steps.run("end hold", sessions.end())).await?;
+        }
+        debt.pay(&self.steps).await;
+        Ok(runs)
+    }
+}
