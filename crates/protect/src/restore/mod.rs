@@ -9,12 +9,15 @@
 //! Memory does not grow with the number of objects: a batch is fetched while another is applied,
 //! and of what went well only counts are kept.
 
+mod booking;
 mod claims;
 mod consumers;
 mod definitions;
 mod existing;
+mod object;
 mod owners;
 mod quantity;
+mod quota;
 mod ready;
 mod request;
 mod run;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::FutureExt;
 use holdfast_model::point::Point;
 use holdfast_model::restore::order::{self, LEVELS};
 use holdfast_model::restore::{Readiness, RestoreReport, VolumeResult};
 use holdfast_model::{GroupKind, Outcome, Problem};
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::request::RestoreRequest;
 use super::session::Session;
@@ -36,12 +39,16 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
         &request.cancel,
     )
     .await?;
-    let stopped = |reason: &str| Error::RestoreStopped { reason: reason.to_owned() };
-    let outcome = tokio::select! {
-        outcome = Walk::begin(&request) => outcome,
-        () = held.lost().cancelled() => Err(stopped("another run took the application")),
-        () = request.cancel.cancelled() => Err(stopped("it was cancelled")),
+    let stop = request.cancel.child_token();
+    let relay = {
+        let (lost, stop) = (held.lost().clone(), stop.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            lost.cancelled().await;
+            stop.cancel();
+        }))
     };
+    let outcome = Walk::begin(&request, stop).await;
+    drop(relay);
     let released = held.release().await;
     let report = outcome?;
     released?;
@@ -53,6 +60,7 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
 struct Walk<'a> {
     request: &'a RestoreRequest,
     session: Session,
+    stop: CancellationToken,
     steps: Steps,
     started: Timestamp,
     began: Instant,
@@ -61,7 +69,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    async fn begin(request: &'a RestoreRequest) -> Result<RestoreReport> {
+    async fn begin(request: &'a RestoreRequest, stop: CancellationToken) -> Result<RestoreReport> {
         let (started, began) = (request.clock.now(), Instant::now());
         request
             .journal
@@ -74,8 +82,16 @@ impl<'a> Walk<'a> {
             .map_err(Error::Journal)?;
         let steps = Steps::new(request.observer.clone());
         let session = steps.run("open", open(request)).await?;
-        let walk =
-            Walk { request, session, steps, started, began, volumes: Vec::new(), readiness: Vec::new() };
+        let walk = Walk {
+            request,
+            session,
+            stop,
+            steps,
+            started,
+            began,
+            volumes: Vec::new(),
+            readiness: Vec::new(),
+        };
         walk.go().await
     }
 
@@ -83,15 +99,15 @@ impl<'a> Walk<'a> {
         for level in 0..order::after_ready() {
             self.level(level).await?;
         }
-        self.ready("readiness").await;
+        self.ready("readiness").await?;
         if self.session.has_more() {
-            self.steps.run("second try", self.session.again()).await?;
+            self.step("second try", self.session.again()).await?;
             for level in 0..order::after_ready() {
                 self.session.owned(level).await?;
             }
         }
         self.level(order::after_ready()).await?;
-        self.ready("readiness of the rest").await;
+        self.ready("readiness of the rest").await?;
         Ok(self.report())
     }
 
@@ -102,26 +118,38 @@ impl<'a> Walk<'a> {
             return self.session.owned(level).await;
         }
         let session = &self.session;
-        self.steps.run(LEVELS[level].name, session.level(level)).await?;
+        self.step(LEVELS[level].name, session.level(level)).await?;
         if level == order::level(&GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")) {
-            self.steps.run("definitions served", definitions::settle(session)).await?;
+            self.step("definitions served", definitions::settle(session)).await?;
         }
         if level == order::level(&GroupKind::new("", "PersistentVolumeClaim")) {
-            let filled = self.steps.run("volumes", volumes::restore(self.request, session)).await?;
+            // Stopped in order by itself: dropped, it would leave movers behind.
+            let filling = volumes::restore(self.request, session, &self.stop);
+            let filled = self.steps.run("volumes", filling).await?;
             self.volumes.extend(filled);
         }
         self.session.owned(level).await
     }
 
+    /// A step that may be dropped at any point when the restore is to stop.
+    async fn step<T>(&self, name: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let work = self.steps.run(name, work);
+        self.stop.run_until_cancelled(work).await.unwrap_or_else(|| {
+            let cancelled = self.request.cancel.is_cancelled();
+            let reason = if cancelled { "it was cancelled" } else { "another run took the application" };
+            Err(Error::RestoreStopped { reason: reason.to_owned() })
+        })
+    }
+
     /// Waits for the workloads that were restored since it last did.
-    async fn ready(&mut self, step: &'static str) {
+    async fn ready(&mut self, step: &'static str) -> Result<()> {
         let candidates = self.session.take_workloads();
         if candidates.is_empty() || self.request.wait_ready == Duration::ZERO {
-            return;
+            return Ok(());
         }
         let cluster = &self.session.cluster;
         let waiting = ready::wait(cluster, candidates, self.request.wait_ready, self.began);
-        let found = self.steps.run(step, waiting).await;
+        let found = self.step(step, waiting.map(Ok)).await?;
         for readiness in found.iter().filter(|readiness| !readiness.ready) {
             let message =
                 format!("it is not ready after {} s: {}", readiness.millis / 1000, readiness.reason);
@@ -129,6 +157,7 @@ impl<'a> Walk<'a> {
             self.session.tally.problem(problem.hint("it may still become ready; see `kubectl describe`"));
         }
         self.readiness.extend(found);
+        Ok(())
     }
 
     fn report(self) -> RestoreReport {

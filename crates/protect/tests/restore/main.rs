@@ -1,0 +1,7 @@
+//! Restores on real clusters: two sites, whose pods kwok plays, and a repository in memory.
+
+mod elsewhere;
+mod existing;
+mod hostile;
+mod scale;
+mod support;
