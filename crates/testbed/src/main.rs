@@ -88,6 +88,11 @@ async fn run(command: Command) -> Result<()> {
         Command::Up { names, kubernetes, kwok_nodes, image, foreground } => {
             let mut sites = Vec::new();
             for name in names {
+                if let Some(kept) = list()?.iter().find(|running| running.kept && running.name == name) {
+                    println!("{name} is up already; `holdfast-testbed down {name}` ends it");
+                    println!("export KUBECONFIG={}", kept.dir.join("admin.kubeconfig").display());
+                    continue;
+                }
                 let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
                 let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
                 println!("export KUBECONFIG={}", site.kubeconfig().display());

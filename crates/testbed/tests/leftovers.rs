@@ -31,7 +31,7 @@ spec:
 #[test]
 fn a_killed_owner_leaves_nothing() {
     let (mut owner, site) = start("killed");
-    assert_eq!(left(&site).len(), 8, "everything there is to leave is there: {:#?}", left(&site));
+    assert_eq!(left(&site).len(), 9, "everything there is to leave is there: {:#?}", left(&site));
     owner.kill().expect("SIGKILL");
     owner.wait().expect("its end");
     let begun = Instant::now();
@@ -113,7 +113,7 @@ fn left(site: &Running) -> Vec<String> {
         .chain([format!("/sys/fs/cgroup/hf-{slot}")])
         .collect();
     see("cgroups", existing(&groups));
-    see("sockets", existing(&[runtime.clone()]));
+    see("sockets", existing(std::slice::from_ref(&runtime)));
     let files = entries("/sys/block")
         .into_iter()
         .filter_map(|device| std::fs::read_to_string(format!("{device}/loop/backing_file")).ok());
@@ -122,6 +122,9 @@ fn left(site: &Running) -> Vec<String> {
         .into_iter()
         .filter(|link| std::fs::read_link(link).is_ok_and(|to| to.starts_with(&site.dir)));
     see("links to logs", links.collect());
+    let marker = format!("hf-{slot}-pods-");
+    let results = entries("/var/lib/cni/results").into_iter().filter(|file| file.contains(&marker));
+    see("network results", results.collect());
     left
 }
 

@@ -62,8 +62,27 @@ async fn an_application_runs_with_its_volume_and_its_service() -> Result<()> {
         jsonpath(&site, &["node", &site.node_name()], r"{.metadata.annotations.holdfast\.dev/kubelet-root}")
             .await?;
     assert_eq!(root, site.kubelet_root().to_string_lossy());
+    a_program_of_ours_runs_from_its_image(&site).await?;
     a_volume_lives_as_long_as_its_claim(&site).await?;
     site.stop().await
+}
+
+/// A dynamically linked program finds its loader and libraries in the image made around it.
+async fn a_program_of_ours_runs_from_its_image(site: &Site) -> Result<()> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let archive = dir.path().join("image.tar");
+    let name = "holdfast.dev/testbed:test";
+    images::archive_of_binary(name, env!("CARGO_BIN_EXE_holdfast-testbed").as_ref(), &[], &archive)?;
+    site.import_image(&archive).await?;
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: ours, namespace: shop}}\nspec:\n  restartPolicy: Never\n  \
+         containers: [{{name: c, image: '{name}', args: [--version], securityContext: {{runAsUser: 999}}}}]\n"
+    );
+    site.apply(&pod).await?;
+    site.wait("shop", "pod/ours", "jsonpath={.status.phase}=Succeeded", LIMIT).await?;
+    let said = site.kubectl(&["logs", "-n", "shop", "ours"]).await?;
+    assert_eq!(said.trim(), concat!("holdfast-testbed ", env!("CARGO_PKG_VERSION")));
+    Ok(())
 }
 
 /// The directory and the PersistentVolume go with the claim; a neighbour's stay.
