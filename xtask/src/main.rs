@@ -1,5 +1,9 @@
 //! Developer commands: `cargo xtask demo`, `test`, `ci`, `bench`, `image`, `schema`.
 
+// In a program of several modules `pub` says that other modules use an item; there is no outside.
+#![allow(unreachable_pub)]
+
+mod bench;
 mod checks;
 mod demo;
 mod image;
@@ -26,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Run all checks and tests, as for every change
     Ci,
+    /// Measure Holdfast beside restic, kopia and the bare API, and hold it against its bars
+    Bench(bench::Arguments),
     /// Write the OCI archive of the image that holds `holdfast`
     Image(image::Arguments),
     /// Write the JSON Schemas of the manifests to docs/schema
@@ -37,6 +43,7 @@ fn main() -> Result<()> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run_all(&arguments),
         Command::Ci => checks::ci(),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Schema => schema::write(),
     }
