@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
+use crate::image;
 use crate::stage::Stages;
 use crate::workspace::{Profile, build_program, build_testbed, cargo, run};
-use crate::image;
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Arguments {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Client;
 
 use crate::limiter::Limiter;
+use crate::login::Login;
 use crate::server_clock::ServerClock;
 
 /// One Kubernetes cluster. Cheap to clone; clones share connections and the limit on requests.
@@ -16,7 +16,7 @@ pub struct Cluster {
 }
 
 struct Shared {
-    client: Client,
+    login: Login,
     name: String,
     address: String,
     settings: Settings,
@@ -43,10 +43,10 @@ impl Default for Settings {
 }
 
 impl Cluster {
-    pub(crate) fn assemble(client: Client, name: String, address: String, settings: Settings) -> Self {
+    pub(crate) fn assemble(login: Login, name: String, address: String, settings: Settings) -> Self {
         let limiter = Limiter::new(settings.concurrency);
         let clock = ServerClock::default();
-        Self { shared: Arc::new(Shared { client, name, address, settings, limiter, clock }) }
+        Self { shared: Arc::new(Shared { login, name, address, settings, limiter, clock }) }
     }
 
     /// What the cluster is called: the name of its context, or `in-cluster`.
@@ -69,8 +69,8 @@ impl Cluster {
         self.shared.limiter.limit()
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.shared.client
+    pub(crate) fn login(&self) -> &Login {
+        &self.shared.login
     }
 
     pub(crate) fn settings(&self) -> &Settings {

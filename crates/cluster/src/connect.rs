@@ -12,6 +12,7 @@ use crate::cluster::{Cluster, Settings};
 use crate::error::{Error, Result};
 use crate::facts::Version;
 use crate::failure;
+use crate::login::Login;
 use crate::refusal::Reason;
 use crate::transport::Outgoing;
 
@@ -49,7 +50,7 @@ impl Cluster {
     pub async fn in_cluster(connect: Connect) -> Result<Cluster> {
         let config =
             Config::incluster().map_err(|error| Error::NotInCluster { reason: failure::root(&error) })?;
-        open("in-cluster".to_owned(), config, connect).await
+        open(IN_CLUSTER.to_owned(), config, connect).await
     }
 }
 
@@ -113,24 +114,35 @@ fn in_a_pod() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
-async fn open(name: String, mut config: Config, connect: Connect) -> Result<Cluster> {
+async fn open(name: String, config: Config, connect: Connect) -> Result<Cluster> {
+    let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    let client = make_client(&name, config, &connect).await?;
+    let settings = connect.settings.clone();
+    let source = (name != IN_CLUSTER).then_some(connect);
+    let cluster = Cluster::assemble(Login::new(client, source), name, address, settings);
+    cluster.greet().await?;
+    Ok(cluster)
+}
+
+/// Reads the kubeconfig again and makes a new client of it.
+pub(crate) async fn log_in(connect: &Connect) -> Result<Client> {
+    match read(connect).await? {
+        Some((name, config)) => make_client(&name, config, connect).await,
+        None => Err(no_context(connect, &Kubeconfig::default(), "the kubeconfig is gone")),
+    }
+}
+
+const IN_CLUSTER: &str = "in-cluster";
+const USER_AGENT: &str = concat!("holdfast/", env!("CARGO_PKG_VERSION"));
+
+/// Exec plugins run while the client is made, and they block.
+async fn make_client(name: &str, mut config: Config, connect: &Connect) -> Result<Client> {
     install_tls_provider();
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // Retrying is done in one place: transport.rs, which knows what may be repeated.
     config.default_retry = false;
     config.disable_compression |= !connect.compress;
     config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
-    let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    let client = make_client(&name, config, &connect).await?;
-    let cluster = Cluster::assemble(client, name, address, connect.settings);
-    cluster.greet().await?;
-    Ok(cluster)
-}
-
-const USER_AGENT: &str = concat!("holdfast/", env!("CARGO_PKG_VERSION"));
-
-/// Exec plugins run while the client is made, and they block.
-async fn make_client(name: &str, config: Config, connect: &Connect) -> Result<Client> {
     let reason = match tokio::task::spawn_blocking(move || Client::try_from(config)).await {
         Ok(Ok(client)) => return Ok(client),
         Ok(Err(kube::Error::Auth(error))) => {
@@ -159,7 +171,7 @@ impl Cluster {
     }
 
     async fn greet(&self) -> Result<()> {
-        let outcome: Result<Version> = self.send_for(version_request().patience(Duration::ZERO)).await;
+        let outcome: Result<Version> = self.send_for(version_request().first_contact()).await;
         match outcome {
             // Whoever may not even see the version is at least known to the server.
             Err(error) if error.reason() == Some(&Reason::Forbidden) => Ok(()),

@@ -95,7 +95,8 @@ impl Cluster {
             .body(Vec::new())
             .map_err(|error| Error::BadObject { object: exec.place(), reason: error.to_string() })?;
         let limit = self.settings().timeout;
-        let connection = tokio::time::timeout(limit, self.client().connect(request))
+        let session = self.login().session();
+        let connection = tokio::time::timeout(limit, session.client.connect(request))
             .await
             .map_err(|_| broken(self.name(), &exec, "no answer from the API server".to_owned()))?
             .map_err(|error| self.not_started(&call, &exec, error))?;

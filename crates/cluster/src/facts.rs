@@ -1,10 +1,11 @@
-//! What a cluster is: identity, version, APIs, nodes and classes, as a recovery point records it.
+//! What a cluster is: identity, version, APIs, nodes and classes.
 
 use std::collections::BTreeMap;
 
 use holdfast_model::ResourceType;
 use holdfast_model::label::KUBELET_ROOT;
-use serde::{Deserialize, Serialize};
+use holdfast_model::point::{ClusterFacts, NodeFacts, StorageClassFacts};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -14,8 +15,7 @@ use crate::kinds;
 use crate::list::ListOptions;
 
 /// Facts about a cluster. What the credential may not see is named in `unknown`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
     /// The uid of namespace `kube-system`, which stands for the cluster; empty if unknown.
     pub uid: String,
@@ -40,7 +40,7 @@ pub struct Facts {
 }
 
 /// Version of an API server, as `/version` tells it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Version {
     /// Major number.
@@ -52,8 +52,7 @@ pub struct Version {
 }
 
 /// A node.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -66,7 +65,6 @@ pub struct Node {
     /// Container runtime and its version.
     pub runtime: String,
     /// Root directory of its kubelet, if an annotation says that it is not the usual one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubelet_root: Option<String>,
     /// What pods can be given: quantities by resource name, GPUs among them.
     pub allocatable: BTreeMap<String, String>,
@@ -75,8 +73,7 @@ pub struct Node {
 }
 
 /// A storage class.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StorageClass {
     /// Its name.
     pub name: String,
@@ -93,8 +90,7 @@ pub struct StorageClass {
 }
 
 /// A fact that could not be found out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// Which.
     pub what: String,
@@ -161,6 +157,31 @@ impl Cluster {
 }
 
 impl Facts {
+    /// The part that a recovery point records; `name` is what the cluster was reached by. Images
+    /// are known only to who captures pods.
+    pub fn record(&self, name: &str) -> ClusterFacts {
+        let node = |node: &Node| NodeFacts {
+            name: node.name.clone(),
+            architecture: node.architecture.clone(),
+            kubelet: node.kubelet.clone(),
+            allocatable: node.allocatable.clone(),
+        };
+        let class = |class: &StorageClass| StorageClassFacts {
+            name: class.name.clone(),
+            provisioner: class.provisioner.clone(),
+            default: class.default,
+        };
+        ClusterFacts {
+            name: name.to_owned(),
+            uid: self.uid.clone(),
+            version: self.version.git_version.clone(),
+            api_versions: self.api_versions.clone(),
+            nodes: self.nodes.iter().map(node).collect(),
+            storage_classes: self.storage_classes.iter().map(class).collect(),
+            ..ClusterFacts::default()
+        }
+    }
+
     fn or_unknown<T: Default>(&mut self, what: &str, outcome: Result<T>) -> Result<T, Error> {
         match outcome {
             Ok(value) => Ok(value),

@@ -23,6 +23,7 @@ pub mod kinds;
 mod lease;
 mod limiter;
 mod list;
+mod login;
 mod logs;
 mod object;
 mod path;

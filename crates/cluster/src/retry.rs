@@ -45,6 +45,11 @@ impl Failure {
         }
     }
 
+    /// The server does not accept the credential.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Failure::Refused { refusal, .. } if refusal.reason == Reason::Unauthorized)
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Failure::Refused { retry_after, .. } => *retry_after,

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::failure;
+use crate::login::Session;
 use crate::refusal::{Reason, Refusal};
 use crate::retry::{Attempts, Failure};
 
@@ -26,7 +27,7 @@ pub(crate) struct Outgoing {
     content_type: Option<&'static str>,
     body: Bytes,
     repeatable: bool,
-    patience: Option<Duration>,
+    first_contact: bool,
 }
 
 impl Outgoing {
@@ -40,7 +41,7 @@ impl Outgoing {
             content_type: None,
             body: Bytes::new(),
             repeatable: true,
-            patience: None,
+            first_contact: false,
         }
     }
 
@@ -65,9 +66,10 @@ impl Outgoing {
         Self { repeatable, ..self }
     }
 
-    /// Gives up sooner than the cluster's patience.
-    pub(crate) fn patience(self, patience: Duration) -> Self {
-        Self { patience: Some(patience), ..self }
+    /// The first request of all: if the server cannot be reached, or does not accept a credential
+    /// that is new, waiting will not help.
+    pub(crate) fn first_contact(self) -> Self {
+        Self { first_contact: true, ..self }
     }
 
     fn request(&self) -> Result<Request<Body>, Failure> {
@@ -106,13 +108,22 @@ impl Cluster {
 
     /// Sends a request until it succeeds, fails for good, or patience ends.
     pub(crate) async fn send(&self, out: &Outgoing) -> Sent {
-        let mut attempts = Attempts::within(out.patience.unwrap_or(self.settings().patience));
+        let mut attempts = Attempts::within(self.settings().patience);
+        let mut may_log_in = !out.first_contact;
         loop {
-            let failure = match self.attempt(out, attempts.made()).await {
+            let session = self.login().session();
+            let failure = match self.attempt(&session, out, attempts.made()).await {
                 Ok(body) => return Sent { result: Ok(body), reply_lost: attempts.reply_lost() },
                 Err(failure) => failure,
             };
-            match attempts.next(&failure, out.repeatable, rand::random()) {
+            if failure.is_unauthorized()
+                && std::mem::take(&mut may_log_in)
+                && self.login().again(&session).await
+            {
+                continue;
+            }
+            let final_already = out.first_contact && matches!(failure, Failure::NotSent { .. });
+            match attempts.next(&failure, out.repeatable, rand::random()).filter(|_| !final_already) {
                 Some(wait) => {
                     tracing::debug!(call = %out.call, ?failure, ?wait, "trying again");
                     tokio::time::sleep(wait).await;
@@ -125,12 +136,11 @@ impl Cluster {
         }
     }
 
-    async fn attempt(&self, out: &Outgoing, number: u32) -> Result<Bytes, Failure> {
+    async fn attempt(&self, session: &Session, out: &Outgoing, number: u32) -> Result<Bytes, Failure> {
         let permit = self.limiter().acquire().await;
         let limit = self.settings().timeout;
-        let (status, headers, body) = tokio::time::timeout(limit, self.exchange(out))
-            .await
-            .map_err(|_| Failure::Lost { reason: format!("no answer within {} s", limit.as_secs()) })??;
+        let (status, headers, body) =
+            tokio::time::timeout(limit, exchange(session, out)).await.map_err(|_| silence(limit))??;
         self.server_clock().note(&headers);
         if (200..300).contains(&status) {
             permit.served();
@@ -143,30 +153,35 @@ impl Cluster {
         Err(Failure::Refused { refusal: Box::new(refusal), retry_after: retry_after(&headers) })
     }
 
-    async fn exchange(&self, out: &Outgoing) -> Result<(u16, HeaderMap, Bytes), Failure> {
-        let reply = self.client().send(out.request()?).await.map_err(failure::classify)?;
-        let (head, body) = reply.into_parts();
-        let body = body.collect().await.map_err(failure::lost)?.to_bytes();
-        Ok((head.status.as_u16(), head.headers, body))
-    }
-
     /// Opens a stream (watch, log): the reply's head decides, its body is read by the caller.
     pub(crate) async fn open(&self, out: Outgoing) -> Result<Body> {
-        let limit = self.settings().timeout;
-        let opened = async {
-            let reply = self.client().send(out.request()?).await.map_err(failure::classify)?;
-            self.server_clock().note(reply.headers());
-            let (head, body) = reply.into_parts();
-            if head.status.is_success() {
-                return Ok(body);
+        let session = self.login().session();
+        let outcome = match self.open_once(&session, &out).await {
+            Err(failure) if failure.is_unauthorized() && self.login().again(&session).await => {
+                self.open_once(&self.login().session(), &out).await
             }
-            let body = body.collect().await.map_err(failure::lost)?.to_bytes();
-            let refusal = Refusal::parse(self.name(), &out.call, head.status.as_u16(), &body, 1);
-            Err(Failure::Refused { refusal: Box::new(refusal), retry_after: retry_after(&head.headers) })
+            outcome => outcome,
         };
-        let silence = || Failure::Lost { reason: format!("no answer within {} s", limit.as_secs()) };
-        let outcome = tokio::time::timeout(limit, opened).await.unwrap_or_else(|_| Err(silence()));
         outcome.map_err(|failure| self.error(&out.call, failure))
+    }
+
+    async fn open_once(&self, session: &Session, out: &Outgoing) -> Result<Body, Failure> {
+        let limit = self.settings().timeout;
+        let request = out.request()?;
+        let reply = tokio::time::timeout(limit, async {
+            session.client.send(request).await.map_err(failure::classify)
+        })
+        .await
+        .map_err(|_| silence(limit))??;
+        self.server_clock().note(reply.headers());
+        let (head, body) = reply.into_parts();
+        if head.status.is_success() {
+            return Ok(body);
+        }
+        let body = tokio::time::timeout(limit, body.collect()).await.map_err(|_| silence(limit))?;
+        let body = body.map_err(failure::lost)?.to_bytes();
+        let refusal = Refusal::parse(self.name(), &out.call, head.status.as_u16(), &body, 1);
+        Err(Failure::Refused { refusal: Box::new(refusal), retry_after: retry_after(&head.headers) })
     }
 
     pub(crate) fn error(&self, call: &Call, failure: Failure) -> Error {
@@ -182,6 +197,17 @@ impl Cluster {
             Failure::Credential { reason } => Error::Credential { cluster, reason },
         }
     }
+}
+
+async fn exchange(session: &Session, out: &Outgoing) -> Result<(u16, HeaderMap, Bytes), Failure> {
+    let reply = session.client.send(out.request()?).await.map_err(failure::classify)?;
+    let (head, body) = reply.into_parts();
+    let body = body.collect().await.map_err(failure::lost)?.to_bytes();
+    Ok((head.status.as_u16(), head.headers, body))
+}
+
+fn silence(limit: Duration) -> Failure {
+    Failure::Lost { reason: format!("no answer within {} s", limit.as_secs()) }
 }
 
 /// Seconds of a `Retry-After` header; API servers send no dates.

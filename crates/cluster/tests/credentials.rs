@@ -1,6 +1,11 @@
 //! Ways to a cluster: contexts, tokens, exec plugins, proxies, and what is said when one fails.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 mod support;
 
@@ -68,6 +73,49 @@ async fn an_exec_plugin_that_fails_is_quoted() {
         "{error}"
     );
     assert!(!error.to_string().contains("half a token"), "{error}");
+}
+
+/// A plugin's token that the server stops accepting, as an expired session: the plugin is run again.
+#[tokio::test]
+async fn a_credential_that_expires_under_way_is_renewed() {
+    let server = FaultServer::start(|asked| match asked.header("authorization") {
+        Some("Bearer second") => Answer::status(404, "NotFound", "no"),
+        _ => Answer::status(401, "Unauthorized", "Unauthorized"),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, token) = (dir.path().join("kubeconfig"), dir.path().join("token"));
+    let script = format!(
+        "printf '{{\\\"apiVersion\\\":\\\"client.authentication.k8s.io/v1\\\",\\\"kind\\\":\\\"ExecCredential\\\",\\\"status\\\":{{\\\"token\\\":\\\"%s\\\"}}}}' $(cat {})",
+        token.display()
+    );
+    let exec = format!(
+        "exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, \"{script}\"]}}"
+    );
+    std::fs::write(&path, kubeconfig(&format!("server: \"{}\"", server.address), &exec)).unwrap();
+    std::fs::write(&token, "first").unwrap();
+    let cluster = Cluster::connect(Connect { kubeconfig: Some(path), ..Connect::default() }).await.unwrap();
+    std::fs::write(&token, "second").unwrap();
+    let kind = kinds::nodes();
+    let gets = (0..4).map(|_| cluster.get(&kind, None, "n"));
+    for got in futures::future::join_all(gets).await {
+        assert_eq!(got.unwrap(), None);
+    }
+    // A session that stays refused is told, not renewed for ever.
+    let refused = FaultServer::start(|_| Answer::status(401, "Unauthorized", "Unauthorized")).await;
+    let cluster = refused.cluster().await;
+    let error = cluster.get(&kinds::nodes(), None, "n").await.unwrap_err();
+    assert_eq!(error.code(), "cluster.unauthorized");
+    assert!(error.to_string().contains("log in again"), "{error}");
+    assert!(refused.asked().len() <= 2);
+}
+
+#[tokio::test]
+async fn outside_a_pod_there_is_no_service_account() {
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
+        let error = Cluster::in_cluster(Connect::default()).await.unwrap_err();
+        assert_eq!(error.code(), "cluster.not_in_cluster");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! What becomes of requests when the API server, or the way to it, is not well.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 mod support;
 

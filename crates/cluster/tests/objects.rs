@@ -1,6 +1,11 @@
 //! Discovery, lists and writes on a real API server.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 #[path = "support/site.rs"]
 mod site;

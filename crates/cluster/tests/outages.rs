@@ -1,6 +1,11 @@
 //! A real API server that goes away under us and comes back, and one that forgets too soon.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 use std::time::Duration;
 

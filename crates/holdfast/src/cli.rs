@@ -89,6 +89,19 @@ pub(crate) enum Command {
     App(command::app::Command),
     /// Declare what the manifests of a file say: sites, clusters, vaults, applications, policies
     Apply(command::apply::Apply),
+    /// Capture an application: objects and volumes become a recovery point
+    Backup(command::backup::Backup),
+    /// List the recovery points of an application
+    Points(command::points::Points),
+    /// Look into a recovery point
+    #[command(subcommand)]
+    Point(command::point::Command),
+    /// Make an application run again from a recovery point, on any cluster
+    Restore(command::restore::Restore),
+    /// Release and remove what dead runs left in a cluster
+    Sweep(command::sweep::Sweep),
+    /// Print the least rights that a backup or a restore needs, as manifests
+    Rbac(command::rbac::Rbac),
     /// Print the JSON Schema of a kind of manifest
     Schema(command::schema::Schema),
     /// Print the completion script of a shell

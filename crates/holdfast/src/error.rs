@@ -73,7 +73,7 @@ pub(crate) enum Error {
         hint: &'static str,
     },
     /// A name that is taken.
-    #[error("there is a {what} `{name}` already")]
+    #[error("{what} `{name}` exists already")]
     NameTaken {
         /// Kind of the thing.
         what: &'static str,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use holdfast_model::manifest::InvalidManifest;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -52,7 +53,15 @@ fn known(cause: &(dyn std::error::Error + 'static)) -> Option<Failure> {
         let (code, hint) = (error.code().to_owned(), error.hint());
         return Some(Failure { code, message: error.to_string(), hint, usage: error.is_usage() });
     }
-    let code = cause.downcast_ref().map(holdfast_vault::Error::code);
+    if let Some(invalid) = cause.downcast_ref::<InvalidManifest>() {
+        return Some(with_hint_inside("model.invalid_manifest", &invalid.to_string()));
+    }
+    let code = cause
+        .downcast_ref()
+        .map(holdfast_protect::Error::code)
+        .or_else(|| cause.downcast_ref().map(holdfast_volume::Error::code))
+        .or_else(|| cause.downcast_ref().map(holdfast_cluster::Error::code))
+        .or_else(|| cause.downcast_ref().map(holdfast_vault::Error::code));
     Some(with_hint_inside(code?, &cause.to_string()))
 }
 

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod cli;
+mod clusters;
 mod command;
 mod edge;
 mod error;
@@ -10,7 +11,10 @@ mod home;
 mod interrupt;
 mod logging;
 mod output;
+mod points;
 mod progress;
+mod render;
+mod runs;
 mod session;
 mod vaults;
 mod yaml;
@@ -26,6 +30,11 @@ use crate::output::{Format, Paint, Tone};
 use crate::session::Session;
 
 fn main() -> ExitCode {
+    // Movers are this program too, in a pod: they share nothing else with the command line.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "mover") {
+        return holdfast_volume::mover::main(arguments.collect());
+    }
     let Cli { global, command } = Cli::parse();
     let format = global.output;
     let result = Session::start(global)

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use holdfast_model::TenantId;
 use holdfast_model::manifest::{Document, VaultSpec};
-use holdfast_vault::{Credentials, Store, StoreOptions, Tenant, Vault};
+use holdfast_model::{AppId, TenantId};
+use holdfast_vault::{Credentials, RootKey, Store, StoreOptions, Tenant, Vault};
+use holdfast_volume::RepositoryAccess;
 
 use crate::error::Error;
 use crate::home::manifests::Kind;
@@ -20,17 +21,49 @@ pub(crate) struct OpenVault {
     pub(crate) vault: Vault,
     /// Our part of it.
     pub(crate) tenant: Tenant,
+    connection: Connection,
 }
 
 impl OpenVault {
+    /// Opens the vault at a place.
+    pub(crate) async fn open(
+        manifest: Document<VaultSpec>,
+        connection: Connection,
+        key: RootKey,
+    ) -> anyhow::Result<Self> {
+        let vault = Vault::open(connection.store.clone()).await?;
+        let tenant = vault.tenant(&TenantId::default(), key).await?;
+        Ok(Self { manifest, vault, tenant, connection })
+    }
+
     /// The name this home knows it by.
     pub(crate) fn name(&self) -> &str {
         &self.manifest.metadata.name
     }
+
+    /// What a mover is given to reach one application's repository; none if the vault is a directory
+    /// of this machine, which no pod can reach.
+    pub(crate) fn mover_access(&self, application: &AppId) -> Option<RepositoryAccess> {
+        let url = &self.manifest.spec.url;
+        let reachable = !url.starts_with("file://");
+        let Connection { options, credentials, .. } = &self.connection;
+        let (prefix, password) =
+            (self.tenant.repository_prefix(application), self.tenant.repository_password(application));
+        reachable.then(|| RepositoryAccess::new(url, options, credentials, &prefix, &password))
+    }
+}
+
+/// A vault's place, and how it was reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// The place.
+    pub(crate) store: Store,
+    options: StoreOptions,
+    credentials: Credentials,
 }
 
 /// Connects to the place that a manifest describes; nothing is asked of it yet.
-pub(crate) fn connect(manifest: &Document<VaultSpec>) -> anyhow::Result<(Store, Credentials)> {
+pub(crate) fn connect(manifest: &Document<VaultSpec>) -> anyhow::Result<Connection> {
     let spec = &manifest.spec;
     let credentials = credentials::read(&spec.credentials)?;
     let ca_pem = spec.ca_file.as_deref().map(|path| private::read(Path::new(path))).transpose()?;
@@ -41,7 +74,7 @@ pub(crate) fn connect(manifest: &Document<VaultSpec>) -> anyhow::Result<(Store, 
         ..StoreOptions::default()
     };
     let store = Store::connect(&spec.url, &options, &credentials)?;
-    Ok((store, credentials))
+    Ok(Connection { store, options, credentials })
 }
 
 impl Session {
@@ -53,13 +86,10 @@ impl Session {
         let manifest = self.home.vault(name)?;
         let key = self.home.key(name)?;
         let opened = async {
-            let (store, _) = connect(&manifest)?;
-            let vault = Vault::open(store).await?;
-            let tenant = vault.tenant(&TenantId::default(), key).await?;
-            anyhow::Ok((vault, tenant))
+            let connection = connect(&manifest)?;
+            OpenVault::open(manifest.clone(), connection, key).await
         };
-        let (vault, tenant) = opened.await.map_err(|error| error.context(format!("vault `{name}`")))?;
-        Ok(OpenVault { manifest, vault, tenant })
+        opened.await.map_err(|error| error.context(format!("vault `{name}`")))
     }
 
     /// The vaults that a command works on: the one named, or all.

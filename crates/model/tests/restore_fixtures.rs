@@ -1,6 +1,13 @@
 //! Every manifest of the fixture applications and CRDs, as an API server would return it, on its
 //! way through the tables of a restore: which level, where to, and what is taken out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,12 @@
 //! What must hold of the tables of a restore for any object whatever.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
 use holdfast_model::GroupKind;
 use holdfast_model::restore::{Mapping, comparable, differences, places, rules};
 use proptest::prelude::*;

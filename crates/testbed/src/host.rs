@@ -72,11 +72,16 @@ fn install(packages: &[&str], report: &Reporter) -> Result<()> {
     }
     report.step(&format!("installing Debian packages {list}"), || {
         if apt(&["install"], packages).is_err() {
-            apt(&["update"], &[])?;
+            refresh_packages()?;
             apt(&["install"], packages)?;
         }
         Ok(())
     })
+}
+
+/// Fetches the lists of packages: a fresh machine has none.
+pub(crate) fn refresh_packages() -> Result<()> {
+    apt(&["update"], &[]).map(drop)
 }
 
 fn apt(verb: &[&str], packages: &[&str]) -> Result<String> {

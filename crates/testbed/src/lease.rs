@@ -71,7 +71,10 @@ impl Lease {
                 if !old.is_orphan() {
                     continue;
                 }
-                teardown::of_slot(&old)?;
+                if teardown::of_slot(&old).is_err() {
+                    // The sweep before this said so; another slot serves as well.
+                    continue;
+                }
                 lock.write(b"")?;
             }
             let dir = unused(&run, name);
@@ -119,7 +122,7 @@ pub(crate) fn records() -> Result<Vec<Record>> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error).at("read", path(slot)),
         };
-        all.extend(serde_json::from_slice::<Record>(&content).ok());
+        all.extend(first(&content).ok().flatten());
     }
     Ok(all)
 }
@@ -183,13 +186,12 @@ pub(crate) fn reclaim(record: &Record, wait: bool) -> Result<bool> {
 }
 
 fn parse(lock: &FileLock, slot: u16) -> Result<Option<Record>> {
-    let content = lock.read()?;
-    if content.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(&content)
-        .map(Some)
-        .map_err(|error| Error::Record { path: path(slot), reason: error.to_string() })
+    first(&lock.read()?).map_err(|error| Error::Record { path: path(slot), reason: error.to_string() })
+}
+
+/// The record at the start of a file; what may follow is the end of a longer one before it.
+fn first(content: &[u8]) -> serde_json::Result<Option<Record>> {
+    serde_json::Deserializer::from_slice(content).into_iter().next().transpose()
 }
 
 fn path(slot: u16) -> PathBuf {
@@ -200,4 +202,33 @@ fn path(slot: u16) -> PathBuf {
 fn unused(run: &Path, name: &str) -> PathBuf {
     let numbered = |n: u32| if n == 1 { name.to_owned() } else { format!("{name}.{n}") };
     (1..).map(|n| run.join(numbered(n))).find(|dir| !dir.exists()).unwrap_or_else(|| run.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_whatever_a_longer_one_left_behind_it() {
+        let record =
+            Record { slot: 3, name: "a".into(), dir: "/x/a".into(), owner: Identity::own(), kept: false };
+        let mut content = serde_json::to_vec(&record).unwrap();
+        content.extend_from_slice(b"t\": true}");
+        assert_eq!(first(&content).unwrap().unwrap().dir, record.dir);
+        assert!(first(b"").unwrap().is_none());
+        assert!(first(b"{\"slot\": 3").is_err());
+    }
+
+    #[test]
+    fn a_record_of_another_boot_is_an_orphan_even_if_it_was_kept() {
+        let own =
+            Record { slot: 3, name: "a".into(), dir: "/x/a".into(), owner: Identity::own(), kept: false };
+        assert!(!own.is_orphan());
+        let boot = "an earlier one".to_owned();
+        let earlier = Record { owner: Identity { boot, ..own.owner.clone() }, kept: true, ..own.clone() };
+        assert!(earlier.is_orphan());
+        let dead = Identity { start: 0, ..own.owner.clone() };
+        assert!(Record { owner: dead.clone(), ..own.clone() }.is_orphan());
+        assert!(!Record { owner: dead, kept: true, ..own }.is_orphan());
+    }
 }

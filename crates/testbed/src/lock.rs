@@ -37,11 +37,12 @@ impl FileLock {
         std::fs::read(&self.path).at("read", &self.path)
     }
 
-    /// Replaces what the locked file holds.
+    /// Replaces what the locked file holds: new content first, then its length, so that a writer that is killed in
+    /// between leaves the new content with an end of the old behind it, never half of one.
     pub(crate) fn write(&self, content: &[u8]) -> Result<()> {
         use std::os::unix::fs::FileExt;
-        self.file.set_len(0).at("truncate", &self.path)?;
-        self.file.write_all_at(content, 0).at("write", &self.path)
+        self.file.write_all_at(content, 0).at("write", &self.path)?;
+        self.file.set_len(content.len() as u64).at("truncate", &self.path)
     }
 }
 

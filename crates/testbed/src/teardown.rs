@@ -50,9 +50,17 @@ pub(crate) fn shared() -> Result<()> {
 pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
     let mut swept = Vec::new();
     for record in lease::records()? {
-        if record.is_orphan() && lease::reclaim(&record, false)? {
-            report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
-            swept.push(record.name);
+        if !record.is_orphan() {
+            continue;
+        }
+        match lease::reclaim(&record, false) {
+            Ok(true) => {
+                report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
+                swept.push(record.name);
+            }
+            Ok(false) => {}
+            // One slot that resists is no reason to do nothing: it stays listed, and others are free.
+            Err(error) => report.note(&format!("cannot sweep {}: {error}", record.name)),
         }
     }
     if !swept.is_empty() {

@@ -1,6 +1,11 @@
 //! What a killed process leaves behind: nothing but logs, whether its guard lives or not.
 
-#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;

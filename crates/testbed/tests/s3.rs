@@ -1,6 +1,11 @@
 //! S3 servers of two makes: buckets, versions, and a stock client's opinion.
 
-#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 use std::io::Read;
 use std::net::TcpStream;

@@ -1,6 +1,11 @@
 //! One site by itself: what an application finds there.
 
-#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 use std::time::{Duration, Instant};
 

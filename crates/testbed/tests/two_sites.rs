@@ -1,6 +1,11 @@
 //! Two sites and object storage between them: what is cut off, what burns, and what that leaves to the other.
 
-#![allow(clippy::expect_used, reason = "a test ends where something is not as it must be")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

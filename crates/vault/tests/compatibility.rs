@@ -1,5 +1,12 @@
 //! What we write stock restic reads, and what stock restic writes we read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// Asks the shop's page through its Service, from a pod of the same cluster.
 pub const PAGE: [&str; 12] = [
-    "exec", "-n", "shop", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-",
+    "exec",
+    "-n",
+    "shop",
+    "deploy/web",
+    "-c",
+    "httpd",
+    "--",
+    "busybox",
+    "wget",
+    "-q",
+    "-O-",
     "http://web.shop.svc.cluster.local/cgi-bin/orders",
 ];
 
@@ -54,7 +64,13 @@ impl Place {
     }
 
     /// Waits until `kubectl` with these arguments succeeds and its output pleases.
-    pub fn until(&self, what: &str, bound: Duration, arguments: &[&str], good: impl Fn(&str) -> bool) -> Result<String> {
+    pub fn until(
+        &self,
+        what: &str,
+        bound: Duration,
+        arguments: &[&str],
+        good: impl Fn(&str) -> bool,
+    ) -> Result<String> {
         let begun = Instant::now();
         loop {
             let said = match self.run(arguments) {
@@ -63,7 +79,11 @@ impl Place {
                 Err(error) => format!("{error:#}"),
             };
             if begun.elapsed() > bound {
-                bail!("site {}: {what} did not come about within {} s; last seen: {said}", self.name, bound.as_secs());
+                bail!(
+                    "site {}: {what} did not come about within {} s; last seen: {said}",
+                    self.name,
+                    bound.as_secs()
+                );
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -72,8 +92,8 @@ impl Place {
     /// Asks the shop's database, at this place.
     pub fn query(&self, sql: &str) -> Result<String> {
         self.run(&[
-            "exec", "-n", "shop", "db-0", "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "shop", "-XqAt",
-            "-c", sql,
+            "exec", "-n", "shop", "db-0", "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "shop",
+            "-XqAt", "-c", sql,
         ])
     }
 

@@ -29,7 +29,10 @@ pub fn rows(telling: &Telling, b: &Place, wanted: &Ledger) -> Result<()> {
     let page = b.page()?;
     let found = ledger(b, wanted.last)?;
     ensure!(found == *wanted, "orders 1 to {}: wanted {wanted:?}, found {found:?}", wanted.last);
-    telling.proof(format!("all {} orders acknowledged before the capture are there, digest {}", wanted.count, found.digest));
+    telling.proof(format!(
+        "all {} orders acknowledged before the capture are there, digest {}",
+        wanted.count, found.digest
+    ));
     let all = ledger(b, i64::MAX)?;
     ensure!(
         page.trim() == format!("{} {} {}", all.count, all.last, all.digest),
@@ -46,7 +49,11 @@ pub fn rows(telling: &Telling, b: &Place, wanted: &Ledger) -> Result<()> {
 /// The application that was at site b before is undisturbed.
 pub fn neighbour(telling: &Telling, b: &Place) -> Result<()> {
     let said = b.run(&[
-        "get", "pods", "-n", "ledger", "-o",
+        "get",
+        "pods",
+        "-n",
+        "ledger",
+        "-o",
         "jsonpath={range .items[*]}{.status.phase} {.status.containerStatuses[0].restartCount}{end}",
     ])?;
     ensure!(said.trim() == "Running 0", "the ledger's pod is `{}`", said.trim());
@@ -55,18 +62,30 @@ pub fn neighbour(telling: &Telling, b: &Place) -> Result<()> {
 }
 
 /// RPO and RTO as measured.
-pub fn objectives(telling: &Telling, b: &Place, loss: &Loss, declared: Instant, answered: Instant) -> Result<()> {
+pub fn objectives(
+    telling: &Telling,
+    b: &Place,
+    loss: &Loss,
+    declared: Instant,
+    answered: Instant,
+) -> Result<()> {
     let newest = ledger(b, i64::MAX)?.last;
     let lost = loss.last.map_or(0, |last| (last.id - newest).max(0));
-    telling.fact("RPO", format!(
-        "{} from the start of the last capture to the loss; {lost} orders placed after it are gone",
-        seconds(loss.killed - loss.captured)
-    ));
-    telling.fact("RTO", format!(
-        "{} from the decision to the first page served ({} after the loss)",
-        seconds(answered - declared),
-        seconds(answered - loss.killed)
-    ));
+    telling.fact(
+        "RPO",
+        format!(
+            "{} from the start of the last capture to the loss; {lost} orders placed after it are gone",
+            seconds(loss.killed - loss.captured)
+        ),
+    );
+    telling.fact(
+        "RTO",
+        format!(
+            "{} from the decision to the first page served ({} after the loss)",
+            seconds(answered - declared),
+            seconds(answered - loss.killed)
+        ),
+    );
     Ok(())
 }
 
@@ -93,8 +112,10 @@ pub fn restic(telling: &mut Telling, restic: &Path, holdfast: &Program, s3: &S3)
     telling.command("restic check --read-data");
     telling.output(check.lines().last().unwrap_or_default());
     ensure!(check.contains("no errors were found"), "restic check: {check}");
-    let dumped = run(&["dump", "latest", "--tag", "holdfast:point", "/resources/core/v1/services/shop/web.json"])?;
-    let service: serde_json::Value = serde_json::from_str(&dumped).context("the dumped Service is no JSON")?;
+    let dumped =
+        run(&["dump", "latest", "--tag", "holdfast:point", "/resources/core/v1/services/shop/web.json"])?;
+    let service: serde_json::Value =
+        serde_json::from_str(&dumped).context("the dumped Service is no JSON")?;
     telling.command("restic dump latest /resources/core/v1/services/shop/web.json");
     telling.output(&format!("{} {}, {} bytes", service["kind"], service["metadata"]["name"], dumped.len()));
     Ok(())

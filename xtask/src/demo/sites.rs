@@ -61,11 +61,14 @@ pub async fn set(telling: &Telling) -> Result<Stage> {
     let (a, b) = tokio::try_join!(start("a"), start("b"))?;
     for site in [&a, &b] {
         let times = site.times();
-        telling.fact(&format!("site {}", site.name()), format!(
-            "Kubernetes {KUBERNETES}, control plane after {:.1} s, node Ready after {:.1} s",
-            times.control_plane.as_secs_f64(),
-            times.node.as_secs_f64(),
-        ));
+        telling.fact(
+            &format!("site {}", site.name()),
+            format!(
+                "Kubernetes {KUBERNETES}, control plane after {:.1} s, node Ready after {:.1} s",
+                times.control_plane.as_secs_f64(),
+                times.node.as_secs_f64(),
+            ),
+        );
     }
     telling.fact("S3", s3.endpoint());
     let directory = tempfile::tempdir()?;
@@ -121,12 +124,23 @@ pub fn thirdparty(place: &Place) -> Result<()> {
         place.apply(namespace, &fixtures::app_path(fixture))?;
     }
     for namespace in ["boutique", "bookinfo", "guestbook"] {
-        place.run(&["wait", "-n", namespace, "--for=condition=Available", "--timeout=90s", "deploy", "--all"])?;
+        place.run(&[
+            "wait",
+            "-n",
+            namespace,
+            "--for=condition=Available",
+            "--timeout=90s",
+            "deploy",
+            "--all",
+        ])?;
     }
     let ready = "jsonpath={.status.readyReplicas}";
-    place.until("Cassandra", Duration::from_secs(90), &["get", "-n", "cassandra", "sts/cassandra", "-o", ready], |said| {
-        said == "3"
-    })?;
+    place.until(
+        "Cassandra",
+        Duration::from_secs(90),
+        &["get", "-n", "cassandra", "sts/cassandra", "-o", ready],
+        |said| said == "3",
+    )?;
     Ok(())
 }
 
@@ -143,8 +157,13 @@ pub fn keep(telling: &Telling, stage: Stage, holdfast: &Program) -> Result<()> {
         s3.secret_key()
     ));
     telling.command(&format!("{} points shop", holdfast.shown()));
-    telling.command(&format!("{} restore shop/latest --to b --namespace-map shop=shop-copy", holdfast.shown()));
-    telling.command(&format!("eval \"$({} vault restic-env shop)\" && {} snapshots", holdfast.shown(), restic.display()));
+    telling
+        .command(&format!("{} restore shop/latest --to b --namespace-map shop=shop-copy", holdfast.shown()));
+    telling.command(&format!(
+        "eval \"$({} vault restic-env shop)\" && {} snapshots",
+        holdfast.shown(),
+        restic.display()
+    ));
     telling.command("holdfast-testbed list      # and `holdfast-testbed down b` when you are done");
     telling.fact("home", home.display());
     b.keep()?;
@@ -154,9 +173,15 @@ pub fn keep(telling: &Telling, stage: Stage, holdfast: &Program) -> Result<()> {
 
 /// A context of the user's kubeconfig.
 pub fn own_place(context: &str) -> Result<Place> {
-    let place =
-        Place { name: context.to_owned(), kubectl: "kubectl".into(), kubeconfig: None, context: context.to_owned() };
-    place.run(&["version", "--request-timeout=10s"]).context("is kubectl on PATH and the cluster reachable?")?;
+    let place = Place {
+        name: context.to_owned(),
+        kubectl: "kubectl".into(),
+        kubeconfig: None,
+        context: context.to_owned(),
+    };
+    place
+        .run(&["version", "--request-timeout=10s"])
+        .context("is kubectl on PATH and the cluster reachable?")?;
     let existing = place.run(&["get", "namespaces", "-o", "name"])?;
     ensure!(
         !existing.lines().any(|line| line == "namespace/shop"),

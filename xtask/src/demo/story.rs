@@ -100,7 +100,13 @@ impl Cast<'_> {
     fn deploy_thirdparty(&self) -> Result<()> {
         sites::thirdparty(self.a)?;
         let pods = self.a.run(&["get", "pods", "-A", "-o", "name"])?;
-        self.telling.fact("third parties", format!("Online Boutique, Bookinfo, Guestbook, Cassandra and their CRDs; {} pods in all", pods.lines().count()));
+        self.telling.fact(
+            "third parties",
+            format!(
+                "Online Boutique, Bookinfo, Guestbook, Cassandra and their CRDs; {} pods in all",
+                pods.lines().count()
+            ),
+        );
         Ok(())
     }
 
@@ -112,10 +118,17 @@ impl Cast<'_> {
         self.a.apply("", &shop.join("shop.yaml"))?;
         self.b.apply("", &shop.join("neighbour.yaml"))?;
         let bound = Duration::from_secs(120);
-        self.a.until("the shop's schema", bound, &["get", "job/schema", "-n", "shop", "-o", "jsonpath={.status.succeeded}"], |said| said == "1")?;
+        self.a.until(
+            "the shop's schema",
+            bound,
+            &["get", "job/schema", "-n", "shop", "-o", "jsonpath={.status.succeeded}"],
+            |said| said == "1",
+        )?;
         self.a.run(&["rollout", "status", "-n", "shop", "deploy/web", "--timeout=60s"])?;
         self.b.run(&["rollout", "status", "-n", "ledger", "deploy/ledger", "--timeout=60s"])?;
-        self.a.query(&format!("insert into orders (item) select 'hat ' || n from generate_series(1, {FIRST_ROWS}) n"))?;
+        self.a.query(&format!(
+            "insert into orders (item) select 'hat ' || n from generate_series(1, {FIRST_ROWS}) n"
+        ))?;
         self.telling.fact("shop", format!("{FIRST_ROWS} orders in PostgreSQL on a volume, read by a page"));
         self.telling.fact("its page says", self.a.page()?.trim());
         Ok(())
@@ -152,7 +165,8 @@ impl Cast<'_> {
         let ledger = ledger(self.a, before.id)?;
         let captured = Instant::now();
         self.backup("shop")?;
-        self.telling.fact("promised", format!("orders 1 to {} were acknowledged before the capture", before.id));
+        self.telling
+            .fact("promised", format!("orders 1 to {} were acknowledged before the capture", before.id));
         std::thread::sleep(Duration::from_secs(2)); // orders that the last point does not hold
         Ok(Change { customer, ledger, captured })
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 pub(crate) mod credentials;
+pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod manifests;
 pub(crate) mod private;

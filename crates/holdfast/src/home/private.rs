@@ -57,6 +57,14 @@ pub(crate) fn read_secret(path: &Path) -> Result<String> {
     read_bounded(file).map_err(failed)
 }
 
+/// Opens a file that is there to be locked, and creates it where it is missing.
+pub(crate) fn open_lock(path: &Path) -> Result<File> {
+    directory_of(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(|error| Error::file("open", path, error))
+}
+
 /// Reads a text file of bounded size.
 pub(crate) fn read(path: &Path) -> Result<String> {
     File::open(path).and_then(read_bounded).map_err(|error| Error::file("read", path, error))

@@ -67,8 +67,8 @@ impl Paint {
 /// and whoever chose them does not get to move the reader's cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
-    pub(super) text: String,
-    pub(super) tone: Tone,
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
 }
 
 impl Cell {

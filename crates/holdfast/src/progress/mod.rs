@@ -9,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::output::amount::{size, span};
 use crate::session::Session;
 
+pub(crate) mod run;
+
 /// How often a plain line is written at most.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 

@@ -62,9 +62,9 @@ fn applications_are_listed() {
     let program = bank();
     program.ok(&["app", "add", "shop", "-n", "shop", "-n", "shop-cache", "--context", "osaka"]);
     insta::assert_snapshot!(program.ok(&["app", "list"]).stdout, @r"
-    NAME   NAMESPACES                CLUSTER   VAULT   HOOKS
-    bank   bank,bank-*,!bank-test    tokyo     v       1
-    shop   shop,shop-cache           osaka     v       0
+    NAME   NAMESPACES               CLUSTER   VAULT   HOOKS
+    bank   bank,bank-*,!bank-test   tokyo     v       1
+    shop   shop,shop-cache          osaka     v       0
     ");
 }
 
@@ -93,9 +93,20 @@ fn a_scope_that_selects_nothing_or_a_bad_name_is_refused() {
 #[test]
 fn with_two_vaults_one_must_be_named() {
     let program = Program::with_vault();
-    program.ok(&["vault", "init", "w", "--url", &program.url("w"), "--recovery-key", &program.path("w.recovery")]);
+    program.ok(&[
+        "vault",
+        "init",
+        "w",
+        "--url",
+        &program.url("w"),
+        "--recovery-key",
+        &program.path("w.recovery"),
+    ]);
     let said = program.expect(1, &["app", "add", "shop", "-n", "shop"]);
-    assert!(said.stderr.contains("there are several vaults: v, w") && said.stderr.contains("--vault NAME"), "{said:?}");
+    assert!(
+        said.stderr.contains("there are several vaults: v, w") && said.stderr.contains("--vault NAME"),
+        "{said:?}"
+    );
     for vault in ["v", "w"] {
         program.ok(&["app", "add", "shop", "-n", "shop", "--vault", vault]);
     }

@@ -33,9 +33,15 @@ spec:
 #[test]
 fn applying_twice_changes_nothing() {
     let program = Program::new();
-    let yaml = MANIFESTS.replace("credentials: !File /etc/holdfast/tokyo.env", "credentials:\n    file: /etc/holdfast/tokyo.env");
+    let yaml = MANIFESTS.replace(
+        "credentials: !File /etc/holdfast/tokyo.env",
+        "credentials:\n    file: /etc/holdfast/tokyo.env",
+    );
     std::fs::write(program.file("m.yaml"), &yaml).unwrap();
-    assert_eq!(program.ok(&["apply", "-f", "m.yaml"]).stdout, "site/tokyo created\nvault/tokyo created\npolicy/gold created\n");
+    assert_eq!(
+        program.ok(&["apply", "-f", "m.yaml"]).stdout,
+        "site/tokyo created\nvault/tokyo created\npolicy/gold created\n"
+    );
     std::fs::write(program.file("m.yaml"), yaml.replace("s3://dr/bank", "s3://dr/bank2")).unwrap();
     let again = program.ok(&["apply", "-f", "m.yaml"]).stdout;
     assert_eq!(again, "site/tokyo unchanged\nvault/tokyo configured\npolicy/gold unchanged\n");
@@ -99,7 +105,17 @@ fn credentials_are_read_from_a_private_file_alone() {
     std::fs::write(program.file("credentials"), "AWS_ACCESS_KEY_ID=id\nvery-secret\n").unwrap();
     let init = |program: &Program| {
         let (url, key) = (program.url("v"), program.path("v.recovery"));
-        program.run(&["vault", "init", "v", "--url", &url, "--credentials-file", "credentials", "--recovery-key", &key])
+        program.run(&[
+            "vault",
+            "init",
+            "v",
+            "--url",
+            &url,
+            "--credentials-file",
+            "credentials",
+            "--recovery-key",
+            &key,
+        ])
     };
     std::fs::set_permissions(program.file("credentials"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(init(&program).stderr.contains("can be read by others"));

@@ -32,7 +32,15 @@ impl Program {
     /// A program with a vault `v` in a directory, whose recovery key is in `v.recovery`.
     pub fn with_vault() -> Self {
         let program = Self::new();
-        program.ok(&["vault", "init", "v", "--url", &program.url("v"), "--recovery-key", &program.path("v.recovery")]);
+        program.ok(&[
+            "vault",
+            "init",
+            "v",
+            "--url",
+            &program.url("v"),
+            "--recovery-key",
+            &program.path("v.recovery"),
+        ]);
         program
     }
 

@@ -6,7 +6,13 @@ use crate::program::{Program, files};
 fn a_vault_is_made_and_its_key_escrowed() {
     let program = Program::new();
     let said = program.ok(&[
-        "vault", "init", "v", "--url", &program.url("v"), "--recovery-key", &program.path("v.recovery"),
+        "vault",
+        "init",
+        "v",
+        "--url",
+        &program.url("v"),
+        "--recovery-key",
+        &program.path("v.recovery"),
     ]);
     let id = said.stdout.lines().find_map(|line| line.strip_prefix("Id:")).unwrap().trim().to_owned();
     insta::assert_snapshot!(program.stable(&said.stdout).replace(&id, "ID"));
@@ -47,7 +53,15 @@ fn the_recovery_key_must_be_new_and_outside_the_home() {
 fn another_machine_sees_the_applications_by_the_recovery_key() {
     let (here, there) = (Program::with_vault(), Program::new());
     here.ok(&["app", "add", "shop", "--namespace", "shop"]);
-    let said = there.ok(&["vault", "add", "dr", "--url", &here.url("v"), "--recovery-key", &here.path("v.recovery")]);
+    let said = there.ok(&[
+        "vault",
+        "add",
+        "dr",
+        "--url",
+        &here.url("v"),
+        "--recovery-key",
+        &here.path("v.recovery"),
+    ]);
     assert_eq!(said.stdout, "vault/dr added\n");
     assert!(said.stderr.contains("holds 1 application"), "{said:?}");
     assert!(there.ok(&["app", "list"]).stdout.contains("shop"));
@@ -56,8 +70,10 @@ fn another_machine_sees_the_applications_by_the_recovery_key() {
 #[test]
 fn a_wrong_key_is_named_and_nothing_is_kept() {
     let (here, other, there) = (Program::with_vault(), Program::with_vault(), Program::new());
-    let said =
-        there.expect(1, &["vault", "add", "dr", "--url", &here.url("v"), "--recovery-key", &other.path("v.recovery")]);
+    let said = there.expect(
+        1,
+        &["vault", "add", "dr", "--url", &here.url("v"), "--recovery-key", &other.path("v.recovery")],
+    );
     assert!(said.stderr.contains("the key does not open"), "{said:?}");
     assert_eq!(there.ok(&["vault", "list"]).stdout, "");
 
@@ -72,9 +88,18 @@ fn a_wrong_key_is_named_and_nothing_is_kept() {
 #[test]
 fn a_wrong_place_and_a_wrong_name_are_told() {
     let program = Program::with_vault();
-    let said = program.expect(1, &[
-        "vault", "add", "w", "--url", &program.url("nowhere"), "--recovery-key", &program.path("v.recovery"),
-    ]);
+    let said = program.expect(
+        1,
+        &[
+            "vault",
+            "add",
+            "w",
+            "--url",
+            &program.url("nowhere"),
+            "--recovery-key",
+            &program.path("v.recovery"),
+        ],
+    );
     assert!(said.stderr.contains("there is no vault"), "{said:?}");
     let said = program.expect(1, &["app", "list", "--vault", "tokyo"]);
     assert!(said.stderr.starts_with("error: there is no vault `tokyo`; there is: v\n"), "{said:?}");
@@ -99,7 +124,15 @@ fn a_vault_of_a_newer_format_is_refused() {
 fn one_lost_vault_does_not_hide_the_others() {
     let program = Program::with_vault();
     program.ok(&["app", "add", "shop", "--namespace", "shop"]);
-    program.ok(&["vault", "init", "w", "--url", &program.url("w"), "--recovery-key", &program.path("w.recovery")]);
+    program.ok(&[
+        "vault",
+        "init",
+        "w",
+        "--url",
+        &program.url("w"),
+        "--recovery-key",
+        &program.path("w.recovery"),
+    ]);
     std::fs::remove_dir_all(program.file("w")).unwrap();
     let said = program.ok(&["app", "show", "shop"]);
     assert!(said.stderr.starts_with("warning: left out: vault `w`"), "{said:?}");

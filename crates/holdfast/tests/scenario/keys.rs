@@ -43,8 +43,10 @@ fn watch(stand: &Stand, secrets: &[&str], done: &AtomicBool) -> usize {
     let begun = Instant::now();
     while !done.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(300) {
         for site in [&stand.a, &stand.b] {
-            let all = ["get", "pods,configmaps,secrets,jobs", "-n", "keys", "-o", "yaml", "--ignore-not-found"];
-            let movers = ["get", "pods,jobs,configmaps", "-n", "holdfast-system", "-o", "yaml", "--ignore-not-found"];
+            let all =
+                ["get", "pods,configmaps,secrets,jobs", "-n", "keys", "-o", "yaml", "--ignore-not-found"];
+            let movers =
+                ["get", "pods,jobs,configmaps", "-n", "holdfast-system", "-o", "yaml", "--ignore-not-found"];
             for seen in [kubectl(site, &all), kubectl(site, &movers)] {
                 for secret in secrets {
                     assert!(!seen.contains(secret), "a key was seen at site {}:\n{seen}", site.name());

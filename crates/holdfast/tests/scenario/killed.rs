@@ -27,7 +27,11 @@ fn backups_survive(name: &str, kills: u32) {
     }
     let point = program.ok(&["backup", name, "--context", "a", "--wait", "-o", "json"]).json();
     assert_eq!(point["outcome"], "Completed", "{point:#}");
-    assert_eq!(shop.query("select count(*) from pg_replication_slots"), "0", "a dead run still holds the database");
+    assert_eq!(
+        shop.query("select count(*) from pg_replication_slots"),
+        "0",
+        "a dead run still holds the database"
+    );
     let check = program.restic(name, &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
     nothing_temporary_is_left(stand, name);

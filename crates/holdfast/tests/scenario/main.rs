@@ -4,6 +4,13 @@
 //! home and bucket. Scenarios that destroy something start their own. What explains a failure (the
 //! program's output, the objects' state) is left in `target/scenarios/<name>`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
 mod keys;
 mod killed;
 mod postgres;

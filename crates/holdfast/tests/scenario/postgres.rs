@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_testbed::{Cache, KUBERNETES, Part, Reporter};
@@ -31,7 +31,8 @@ impl Load {
         let (mut sessions, mut threads) = (Vec::new(), Vec::new());
         for session in 0..SESSIONS {
             let mut psql = psql(shop);
-            let (mut input, output) = (psql.stdin.take().expect("stdin"), psql.stdout.take().expect("stdout"));
+            let (mut input, output) =
+                (psql.stdin.take().expect("stdin"), psql.stdout.take().expect("stdout"));
             let (stopped, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
             threads.push(std::thread::spawn(move || {
                 let sql = format!("insert into orders (item) values ('session {session}') returning id;\n");
@@ -99,8 +100,14 @@ fn restores_hold_every_acknowledged_transaction(name: &str, rounds: usize) {
         let id = point["id"].as_str().expect("an id");
         program.ok(&["restore", id, "--to", "b", "--namespace-map", &map]);
         let restored = Shop::at(&stand.b, &copy);
-        let found: i64 = restored.query("select count(*) from orders where item like 'session %'").parse().expect("a count");
-        assert!(found >= promised, "round {round}: {promised} transactions were acknowledged before the capture, {found} restored");
+        let found: i64 = restored
+            .query("select count(*) from orders where item like 'session %'")
+            .parse()
+            .expect("a count");
+        assert!(
+            found >= promised,
+            "round {round}: {promised} transactions were acknowledged before the capture, {found} restored"
+        );
         assert_eq!(restored.query("select count(*) from orders where item like 'hat %'"), "50000");
         assert_eq!(restored.query("select coalesce(sum(checksum_failures), 0) from pg_stat_database"), "0");
         kubectl(&stand.b, &["delete", "namespace", &copy, "--wait=false"]);

@@ -1,6 +1,6 @@
 //! The program under test, with a home, a vault and credentials of one scenario.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::stand::{self, Stand};
@@ -111,7 +111,17 @@ impl Program {
     pub fn init_vault(&self) {
         let key = self.path("recovery.key");
         let key = key.to_str().expect("a path in UTF-8");
-        self.ok(&["vault", "init", "main", "--url", &self.vault_url, "--endpoint", &self.endpoint, "--recovery-key", key]);
+        self.ok(&[
+            "vault",
+            "init",
+            "main",
+            "--url",
+            &self.vault_url,
+            "--endpoint",
+            &self.endpoint,
+            "--recovery-key",
+            key,
+        ]);
     }
 
     /// Protects an application by its manifest.
@@ -127,7 +137,8 @@ impl Program {
         let mut command = Command::new(stand::restic());
         command.args(arguments).arg("--no-cache").stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        for (name, value) in exports.lines().filter_map(|l| l.trim().strip_prefix("export ")?.split_once('=')) {
+        for (name, value) in exports.lines().filter_map(|l| l.trim().strip_prefix("export ")?.split_once('='))
+        {
             command.env(name, value.trim_matches(['\'', '"']));
         }
         let Output { status, stdout, stderr } = command.output().expect("restic starts");
@@ -138,10 +149,5 @@ impl Program {
         };
         assert_eq!(said.code, 0, "restic {}: {said:#?}", arguments.join(" "));
         said
-    }
-
-    /// Where the home's files are.
-    pub fn home(&self) -> &Path {
-        self.home.path()
     }
 }

@@ -42,7 +42,8 @@ impl<'a> Shop<'a> {
 
     /// The shop's manifest for Holdfast.
     pub fn application(&self) -> String {
-        in_namespace(APPLICATION, &self.namespace).replace("name: shop\n", &format!("name: {}\n", self.namespace))
+        in_namespace(APPLICATION, &self.namespace)
+            .replace("name: shop\n", &format!("name: {}\n", self.namespace))
     }
 
     /// Runs `kubectl` in the shop's namespace.
@@ -57,13 +58,18 @@ impl<'a> Shop<'a> {
 
     /// A query of the shop's database.
     pub fn query(&self, sql: &str) -> String {
-        let psql = ["exec", "db-0", "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "shop", "-XqAt", "-c", sql];
+        let psql = [
+            "exec", "db-0", "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "shop", "-XqAt", "-c",
+            sql,
+        ];
         self.kubectl(&psql).trim().to_owned()
     }
 
     /// Adds rows.
     pub fn order(&self, count: u32) {
-        self.query(&format!("insert into orders (item) select 'hat ' || n from generate_series(1, {count}) n"));
+        self.query(&format!(
+            "insert into orders (item) select 'hat ' || n from generate_series(1, {count}) n"
+        ));
     }
 
     /// The orders up to a number.
@@ -83,7 +89,9 @@ impl<'a> Shop<'a> {
     /// What the page says, asked through the Service from inside the cluster.
     pub fn page(&self) -> String {
         let url = format!("http://web.{}.svc.cluster.local/cgi-bin/orders", self.namespace);
-        self.kubectl(&["exec", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-", &url]).trim().to_owned()
+        self.kubectl(&["exec", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-", &url])
+            .trim()
+            .to_owned()
     }
 }
 
@@ -91,6 +99,9 @@ impl<'a> Shop<'a> {
 fn in_namespace(text: &str, namespace: &str) -> String {
     text.replace("namespace: shop", &format!("namespace: {namespace}"))
         .replace("namespaces: [shop]", &format!("namespaces: [{namespace}]"))
-        .replace("kind: Namespace\nmetadata:\n  name: shop\n", &format!("kind: Namespace\nmetadata:\n  name: {namespace}\n"))
+        .replace(
+            "kind: Namespace\nmetadata:\n  name: shop\n",
+            &format!("kind: Namespace\nmetadata:\n  name: {namespace}\n"),
+        )
         .replace("name: shop-node-reader", &format!("name: {namespace}-node-reader"))
 }

@@ -15,9 +15,8 @@ pub struct Stand {
     pub s3: S3,
 }
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
-});
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
 
 static STAND: LazyLock<Stand> = LazyLock::new(|| {
     host::prepare(&Reporter::stderr()).expect("this machine can hold sites");
@@ -52,7 +51,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Runs `kubectl` at a site.
 pub fn kubectl(site: &Site, arguments: &[&str]) -> String {
-    block_on(site.kubectl(arguments)).unwrap_or_else(|error| panic!("kubectl {}: {error}", arguments.join(" ")))
+    block_on(site.kubectl(arguments))
+        .unwrap_or_else(|error| panic!("kubectl {}: {error}", arguments.join(" ")))
 }
 
 /// Applies manifests at a site.

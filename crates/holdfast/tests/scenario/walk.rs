@@ -29,8 +29,12 @@ fn an_application_runs_at_the_other_site_with_all_its_rows() {
     assert_eq!(at_b.ledger(i64::MAX), wanted);
     assert_eq!(at_b.page(), format!("{} {} {}", wanted.count, wanted.last, wanted.digest));
     assert_eq!(at_b.kubectl(&["get", "catalogs", "-o", "name"]).lines().count(), 2);
-    assert_eq!(at_b.kubectl(&["get", "clusterrolebinding", "walk-node-reader", "-o", "name"]).lines().count(), 1);
-    for kind in ["cronjob/report", "hpa/web", "pdb/web", "netpol/db", "ingress/web", "secret/db", "role/web"] {
+    assert_eq!(
+        at_b.kubectl(&["get", "clusterrolebinding", "walk-node-reader", "-o", "name"]).lines().count(),
+        1
+    );
+    for kind in ["cronjob/report", "hpa/web", "pdb/web", "netpol/db", "ingress/web", "secret/db", "role/web"]
+    {
         assert_eq!(at_b.kubectl(&["get", kind, "-o", "name"]).lines().count(), 1, "{kind}");
     }
 

@@ -78,11 +78,6 @@ impl Claims {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether any data is to be restored at all.
-    pub(super) fn any(&self) -> bool {
-        !self.captured.is_empty()
-    }
-
     /// Whether the data of this claim of the point is in it.
     pub(super) fn holds(&self, namespace: &str, claim: &str) -> bool {
         self.captured.contains_key(&(namespace.to_owned(), claim.to_owned()))

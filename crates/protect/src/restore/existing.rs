@@ -1,7 +1,8 @@
 //! An object that is at the target already: is it as in the point, whose is it, and may it be changed?
 
 use holdfast_cluster::{Cluster, Created, Write};
-use holdfast_model::restore::{Change, Existing, Verdict, comparable, differences, rules};
+use holdfast_model::label::RESTORED_FROM;
+use holdfast_model::restore::{Change, ChangeKind, Existing, Verdict, comparable, differences, rules};
 use holdfast_model::{GroupKind, ResourceType};
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ pub(super) async fn settle(
     let changes = match cluster.replace(of, &replacement, &Write::dry_run()).await {
         Ok(outcome) => differences(&kind, &comparable(&kind, &outcome), &comparable(&kind, live)),
         Err(error) if error.is_transient() => return Err(error),
-        Err(_) => changes,
+        Err(_) => unlike(changes, desired, live),
     };
     if changes.is_empty() {
         return Ok(Settled::plain(Verdict::Unchanged));
@@ -109,6 +110,16 @@ pub(super) async fn settle(
             changes,
         )),
     }
+}
+
+/// What differs of an object that cannot be replaced, such as a pod. What admission added when it
+/// was restored from this very point is no difference.
+fn unlike(mut changes: Vec<Change>, desired: &Value, live: &Value) -> Vec<Change> {
+    let from = |object: &Value| object["metadata"]["annotations"][RESTORED_FROM].as_str().map(str::to_owned);
+    if from(live).is_some() && from(live) == from(desired) {
+        changes.retain(|change| change.kind != ChangeKind::Added);
+    }
+    changes
 }
 
 /// Creates an object, or settles with the one that is there. Tells what is there now.
@@ -257,6 +268,16 @@ mod tests {
             super::addition(&kind, &binding(json!([ours])), &other, NEW).is_none(),
             "another role is a conflict"
         );
+    }
+
+    #[test]
+    fn what_admission_added_to_a_restored_pod_is_no_difference() {
+        let pod = |point: &str| json!({"metadata": {"annotations": {RESTORED_FROM: point}}});
+        let change = |kind| Change { path: "spec.x".into(), kind, before: None, after: None };
+        let changes = vec![change(ChangeKind::Added), change(ChangeKind::Changed)];
+        assert_eq!(unlike(changes.clone(), &pod("p"), &pod("p")), [change(ChangeKind::Changed)]);
+        assert_eq!(unlike(changes.clone(), &pod("p"), &pod("q")), changes);
+        assert_eq!(unlike(changes.clone(), &json!({}), &json!({})), changes);
     }
 
     #[test]

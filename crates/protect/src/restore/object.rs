@@ -8,7 +8,7 @@ use holdfast_model::{ObjectRef, Problem, ResourceType};
 use serde_json::Value;
 
 use super::booking::{captured_ref, failed, is_fatal, result};
-use super::existing::{Circumstances, Settled, create_or_settle};
+use super::existing::{Circumstances, Settled, create_or_settle, settle};
 use super::owners;
 use super::served::Placement;
 use super::session::{Pass, Session};
@@ -30,7 +30,8 @@ impl Session {
     pub(super) async fn one(&self, fetched: Fetched, pass: Pass) -> Result<()> {
         let (entry, json) = match fetched {
             Ok(fetched) => fetched,
-            Err(Lost { entry, problem }) => {
+            Err(lost) => {
+                let Lost { entry, problem } = *lost;
                 if let Some(entry) = entry {
                     let reason = problem.message.clone();
                     self.tally.object(&entry.resource, failed(captured_ref(&entry), reason), entry.size);
@@ -40,7 +41,7 @@ impl Session {
             }
         };
         let Some(outgoing) = self.prepare(entry, json).await? else { return Ok(()) };
-        match self.send(&outgoing, pass).await {
+        match Box::pin(self.send(&outgoing, pass)).await {
             Ok(Some(settled)) => self.settled(&outgoing, settled),
             Ok(None) => {}
             Err(Error::Cluster(error)) if !is_fatal(&error) => self.refused(&outgoing, pass, &error),
@@ -133,23 +134,37 @@ impl Session {
     async fn create(&self, outgoing: &Outgoing, mut object: Value) -> Result<Settled> {
         let of = &outgoing.placement.of;
         let circumstances = self.circumstances(&outgoing.sending.target);
-        let created = create_or_settle(&self.cluster, of, &object, circumstances).await;
-        let (settled, stored) = match created {
+        let created = match create_or_settle(&self.cluster, of, &object, circumstances).await {
             Err(error) if is_port_taken(of, &error) => {
-                drop_node_ports(&mut object);
-                let again = create_or_settle(&self.cluster, of, &object, circumstances).await?;
-                let message = "a node port that it had is taken at the target; it got another";
-                let problem =
-                    Problem::new("restore.node_port_taken", outgoing.sending.target.to_string(), message);
-                self.tally.problem(problem.hint("free the port there and set it, or tell its clients"));
-                again
+                self.with_port_taken(&outgoing.sending.target, &mut object, circumstances).await?
             }
             other => other?,
         };
+        let (settled, stored) = created;
         if let (true, Some(stored)) = (outgoing.placement.bridged, stored) {
             self.check_bridge(outgoing, &object, &stored);
         }
         Ok(settled)
+    }
+
+    /// A Service whose node port is in use: by itself, as ports are looked at before names, or by
+    /// another, and then it gets another port.
+    async fn with_port_taken(
+        &self,
+        target: &ObjectRef,
+        service: &mut Value,
+        circumstances: Circumstances,
+    ) -> Result<(Settled, Option<Value>)> {
+        let of = kinds::services();
+        if let Some(live) = self.cluster.get(&of, target.namespace.as_deref(), &target.name).await? {
+            return Ok((settle(&self.cluster, &of, service, &live, circumstances).await?, None));
+        }
+        drop_node_ports(service);
+        let created = create_or_settle(&self.cluster, &of, service, circumstances).await?;
+        let message = "a node port that it had is taken at the target; it got another";
+        let problem = Problem::new("restore.node_port_taken", target.to_string(), message);
+        self.tally.problem(problem.hint("free the port there and set it, or tell its clients"));
+        Ok(created)
     }
 
     fn circumstances(&self, target: &ObjectRef) -> Circumstances {

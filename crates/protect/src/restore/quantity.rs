@@ -29,7 +29,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 pub(super) fn text(bytes: u64) -> String {
     let exact = BINARY.iter().enumerate().rev().find_map(|(at, unit)| {
         let size = 1u64.checked_shl(10 * (u32::try_from(at).ok()? + 1))?;
-        (bytes > 0 && bytes % size == 0).then(|| format!("{}{unit}", bytes / size))
+        (bytes > 0 && bytes.is_multiple_of(size)).then(|| format!("{}{unit}", bytes / size))
     });
     exact.unwrap_or_else(|| bytes.to_string())
 }

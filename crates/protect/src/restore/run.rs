@@ -47,7 +47,8 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
             stop.cancel();
         }))
     };
-    let outcome = Walk::begin(&request, stop).await;
+    // On the heap: it is a large state machine, and callers have small stacks.
+    let outcome = Box::pin(Walk::begin(&request, stop)).await;
     drop(relay);
     let released = held.release().await;
     let report = outcome?;

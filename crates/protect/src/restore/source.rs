@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::point::{ObjectEntry, OpenPoint};
 
 /// An object of a point, or why it cannot be had.
-pub(super) type Fetched = Result<(ObjectEntry, Bytes), Lost>;
+pub(super) type Fetched = Result<(ObjectEntry, Bytes), Box<Lost>>;
 
 /// Something of a point that cannot be had.
 #[derive(Debug)]
@@ -66,7 +66,10 @@ impl Fetcher {
         let mut entries = std::pin::pin!(entries);
         let mut batch = Batch::default();
         while let Some(entry) = entries.next().await {
-            match entry.map_err(|problem| Lost { entry: None, problem }).and_then(|entry| self.sized(entry)) {
+            match entry
+                .map_err(|problem| Box::new(Lost { entry: None, problem }))
+                .and_then(|entry| self.sized(entry))
+            {
                 Ok((entry, size)) => {
                     batch.bytes += size;
                     batch.entries.push(entry);
@@ -82,7 +85,7 @@ impl Fetcher {
     }
 
     /// The entry with the size that the vault, not the point, says it has.
-    fn sized(&self, entry: ObjectEntry) -> Result<(ObjectEntry, u64), Lost> {
+    fn sized(&self, entry: ObjectEntry) -> Result<(ObjectEntry, u64), Box<Lost>> {
         let [id] = entry.content.as_slice() else {
             let reason = format!("it is stored in {} pieces, an object has one", entry.content.len());
             return Err(lost(entry, reason));
@@ -133,9 +136,9 @@ impl Fetcher {
     }
 }
 
-fn lost(entry: ObjectEntry, reason: String) -> Lost {
+fn lost(entry: ObjectEntry, reason: String) -> Box<Lost> {
     let problem = unusable(&entry, reason);
-    Lost { entry: Some(entry), problem }
+    Box::new(Lost { entry: Some(entry), problem })
 }
 
 /// An object of the point that cannot be used, named by where it lies.

@@ -94,7 +94,7 @@ async fn a_hostile_point_is_named_and_applied_nowhere_else() {
     put(place("lair", "broken"), b"{\"apiVersion\":".to_vec());
     put(place("lair", "deep"), [b"[".repeat(50_000), b"]".repeat(50_000)].concat());
     put(place("lair", "large"), vec![b' '; 4 << 20]);
-    put(place("..", "up"), secret("..", "up").to_string().into_bytes());
+    put(place("%2e%2e", "up"), secret("%2e%2e", "up").to_string().into_bytes());
     put("resources/core/v1/unheardof/lair/x.json".to_owned(), b"{}".to_vec());
     put("resources/stray.json".to_owned(), b"{}".to_vec());
     forge(&lair.repository, &genuine, files).await;

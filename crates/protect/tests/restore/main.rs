@@ -1,5 +1,12 @@
 //! Restores on real clusters: two sites, whose pods kwok plays, and a repository in memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
 mod elsewhere;
 mod existing;
 mod hostile;

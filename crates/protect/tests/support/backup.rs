@@ -49,7 +49,7 @@ pub async fn as_account(namespace: &str, account: &str) -> Cluster {
          clusters: [{{name: c, cluster: {{server: '{}', {authority}}}}}]\n\
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
          users: [{{name: u, user: {{token: {}}}}}]\n",
-        site.address(),
+        admin().await.address(),
         token.trim()
     );
     let dir = tempfile::tempdir().unwrap();

@@ -121,6 +121,20 @@ fn unpack(packages: &Path, root: &Path) -> Result<()> {
     for dir in [packages, root] {
         std::fs::create_dir_all(dir).at("create", dir)?;
     }
+    if download(packages).is_err() {
+        // The lists are missing, or name versions that the archive has replaced since.
+        host::refresh_packages()?;
+        download(packages)?;
+    }
+    for item in std::fs::read_dir(packages).at("list", packages)? {
+        let package = item.at("list", packages)?.path();
+        tool::run("dpkg-deb", &["-x".as_ref(), package.as_os_str(), root.as_os_str()])?;
+    }
+    Ok(())
+}
+
+/// Downloads the closure of postgresql-15's dependencies, less [`NOT_NEEDED`], into `dir`.
+fn download(dir: &Path) -> Result<()> {
     let query = [
         "depends",
         "--recurse",
@@ -141,12 +155,7 @@ fn unpack(packages: &Path, root: &Path) -> Result<()> {
     names.sort_unstable();
     names.dedup();
     let mut download = Command::new("apt-get");
-    tool::output(download.current_dir(packages).args(["download", "-q"]).args(&names))?;
-    for item in std::fs::read_dir(packages).at("list", packages)? {
-        let package = item.at("list", packages)?.path();
-        tool::run("dpkg-deb", &["-x".as_ref(), package.as_os_str(), root.as_os_str()])?;
-    }
-    Ok(())
+    tool::output(download.current_dir(dir).args(["download", "-q"]).args(&names)).map(drop)
 }
 
 /// Moves `/bin`, `/lib`, `/lib64` and `/sbin` below `/usr` and leaves links, as Debian's installer would.

@@ -27,7 +27,11 @@ pub(crate) enum Version {
 impl Version {
     /// v2 when the root of the tree is a cgroup of v2; a hybrid machine counts as v1.
     pub(crate) fn of_machine() -> Self {
-        if Path::new(ROOT).join("cgroup.controllers").is_file() { Self::V2 } else { Self::V1 }
+        Self::at(Path::new(ROOT))
+    }
+
+    fn at(root: &Path) -> Self {
+        if root.join("cgroup.controllers").is_file() { Self::V2 } else { Self::V1 }
     }
 }
 
@@ -181,4 +185,29 @@ fn tree(top: &Path) -> Vec<PathBuf> {
         found.push(dir);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tree_whose_root_has_controllers_is_v2() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("unified")).unwrap();
+        std::fs::write(root.path().join("unified/cgroup.controllers"), "").unwrap();
+        assert_eq!(Version::at(root.path()), Version::V1, "a hybrid machine");
+        std::fs::write(root.path().join("cgroup.controllers"), "cpu memory\n").unwrap();
+        assert_eq!(Version::at(root.path()), Version::V2);
+    }
+
+    #[test]
+    fn a_tree_lists_parents_before_what_is_in_them() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+        std::fs::write(root.path().join("a/cgroup.procs"), "").unwrap();
+        let expected = ["", "a", "a/b"].map(|path| root.path().join(path));
+        assert_eq!(tree(root.path()), expected.map(|path| path.components().collect::<PathBuf>()));
+        assert!(tree(&root.path().join("gone")).is_empty());
+    }
 }

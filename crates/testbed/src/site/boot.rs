@@ -126,7 +126,7 @@ impl Site {
         })))
     }
 
-    async fn wait_for_api(&mut self) -> Result<()> {
+    pub(super) async fn wait_for_api(&mut self) -> Result<()> {
         let begun = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while begun.elapsed() < API_LIMIT {

@@ -3,6 +3,7 @@
 mod boot;
 mod builder;
 mod control_plane;
+mod faults;
 mod kubeconfig;
 mod kwok;
 mod node;
@@ -18,24 +19,16 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
+pub use faults::Partition;
 use plan::{Plan, text};
 
 use crate::component::{self, Component};
 use crate::error::{At, Error, Result};
+use crate::kernel::network::Network;
 use crate::kernel::processes;
 use crate::lease::Lease;
 use crate::parts::Built;
-use crate::teardown;
 use crate::tool::{self, blocking};
-
-/// How a site is cut off from everything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Partition {
-    /// The cable is out: others learn within seconds that the site is not reachable.
-    Unplugged,
-    /// Packets vanish at the site's edge: connections hang, as behind a broken router.
-    Blackhole,
-}
 
 /// How long the stages of a start took, each counted from the moment its servers were started.
 #[derive(Debug, Clone, Copy, Default)]
@@ -181,7 +174,7 @@ impl Site {
 
     /// A command in the site's network namespace: ClusterIPs and pods answer there.
     pub fn command_in_netns(&self, program: impl AsRef<OsStr>) -> std::process::Command {
-        crate::kernel::network::Network::of_slot(self.plan.slot).command(program)
+        self.network().command(program)
     }
 
     /// Gives an image archive to the node.
@@ -190,56 +183,6 @@ impl Site {
         let Some(containerd) = self.containerd.clone() else { return Err(self.no_component("containerd")) };
         let plan = self.plan.clone();
         blocking("importing an image", move || node::import(&plan, &containerd, &archive)).await
-    }
-
-    /// Cuts the site off from host, S3 and other sites. What is inside goes on.
-    pub fn partition(&self, how: Partition) -> Result<()> {
-        let network = crate::kernel::network::Network::of_slot(self.plan.slot);
-        match how {
-            Partition::Unplugged => network.plug(false),
-            Partition::Blackhole => network.blackhole(true),
-        }
-    }
-
-    /// Ends any partition.
-    pub fn heal(&self) -> Result<()> {
-        let network = crate::kernel::network::Network::of_slot(self.plan.slot);
-        network.blackhole(false)?;
-        network.plug(true)
-    }
-
-    /// Stops a component in its tracks (SIGSTOP): connections to it hang.
-    pub fn pause(&mut self, component: &str) -> Result<()> {
-        self.component(component).map(|component| component.pause())
-    }
-
-    /// Lets a paused component go on.
-    pub fn resume(&mut self, component: &str) -> Result<()> {
-        self.component(component).map(|component| component.resume())
-    }
-
-    /// Kills one component, `kube-apiserver` say, and leaves it dead.
-    pub fn kill_component(&mut self, component: &str) -> Result<()> {
-        self.component(component)?.kill()
-    }
-
-    /// Kills one component if it runs and starts it as it was; it is not waited for.
-    pub fn restart_component(&mut self, component: &str) -> Result<()> {
-        self.component(component)?.restart()
-    }
-
-    /// Burns the site: every process dies by SIGKILL at once, containers too, and all its data is gone.
-    ///
-    /// Its logs and the administrator's kubeconfig stay, and its address stays unused while this value lives.
-    pub async fn kill(&mut self) -> Result<()> {
-        let Some(lease) = &self.lease else { return Ok(()) };
-        let record = lease.record().clone();
-        let mut components = std::mem::take(&mut self.components);
-        blocking("killing a site", move || {
-            teardown::of_slot(&record)?;
-            components.iter_mut().try_for_each(Component::kill)
-        })
-        .await
     }
 
     /// Takes the site down and leaves nothing but its logs.
@@ -270,9 +213,8 @@ impl Site {
         }
     }
 
-    fn component(&mut self, name: &str) -> Result<&mut Component> {
-        let missing = self.no_component(name);
-        self.components.iter_mut().find(|component| component.name() == name).ok_or(missing)
+    fn network(&self) -> Network {
+        Network::of_slot(self.plan.slot)
     }
 
     fn no_component(&self, name: &str) -> Error {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::file::{self, IndexFile, IndexedPack};
+use super::file::{self, IndexFile};
 use super::table::Index;
 use crate::error::{Error, Result};
 use crate::id::{FileId, IndexId, PackId};
@@ -114,7 +114,7 @@ impl State {
 }
 
 /// Reads one index file into `index` and returns what it replaces.
-async fn load_file(inner: &Inner, id: IndexId, index: Arc<Index>) -> Result<Vec<IndexId>> {
+pub(crate) async fn load_file(inner: &Inner, id: IndexId, index: Arc<Index>) -> Result<Vec<IndexId>> {
     let path = format!("index/{id}");
     let json = unpacked::load(inner, &path, &FileId::from_bytes(*id.as_bytes())).await?;
     let path = inner.store.locate(&path);
@@ -126,13 +126,6 @@ async fn load_file(inner: &Inner, id: IndexId, index: Arc<Index>) -> Result<Vec<
         Ok(supersedes)
     });
     added.await.map_err(|error| Error::Internal(error.to_string()))?
-}
-
-/// The packs of one index file.
-pub(crate) async fn read_index_file(inner: &Inner, id: IndexId) -> Result<Vec<IndexedPack>> {
-    let path = format!("index/{id}");
-    let json = unpacked::load(inner, &path, &FileId::from_bytes(*id.as_bytes())).await?;
-    Ok(file::decode(&json).map_err(|error| Error::damaged(inner.store.locate(&path), error))?.packs)
 }
 
 /// The blobs that the header of a pack of `size` bytes lists.

@@ -6,5 +6,5 @@ mod table;
 
 pub(crate) use file::{IndexedPack, encode};
 pub use load::IndexSource;
-pub(crate) use load::{Catalogue, read_index_file, read_pack_header};
+pub(crate) use load::{Catalogue, load_file, read_pack_header};
 pub(crate) use table::{Index, Location};

@@ -19,6 +19,12 @@ pub(super) fn bound(blobs: usize) -> usize {
     blobs * COMPRESSED_ENTRY + crypto::OVERHEAD + HEADER_LENGTH
 }
 
+/// Bytes of the header of these blobs, sealed, with the length field.
+pub(super) fn size(blobs: &[PackedBlob]) -> u64 {
+    let entry = |blob: &PackedBlob| if blob.uncompressed.is_some() { COMPRESSED_ENTRY } else { RAW_ENTRY };
+    (blobs.iter().map(entry).sum::<usize>() + crypto::OVERHEAD + HEADER_LENGTH) as u64
+}
+
 /// Appends the sealed header and its length to a pack.
 pub(super) fn append(blobs: &[PackedBlob], key: &Key, pack: &mut Vec<u8>) {
     let start = pack.len();
@@ -116,6 +122,7 @@ mod tests {
         let (blobs, pack) = sample(&key);
         let size = pack.len() as u64;
         assert!(pack.len() - 400 <= bound(4));
+        assert_eq!(size, 400 + super::size(&blobs));
         let Ok(Header::Blobs(read)) = read_header(&pack, size, &key) else { panic!() };
         assert_eq!(read, blobs);
         let Ok(Header::NeedsMore(tail)) = read_header(&pack[pack.len() - 10..], size, &key) else { panic!() };

@@ -34,6 +34,11 @@ impl PackedBlob {
     }
 }
 
+/// Bytes of a whole pack of these blobs, header included.
+pub(crate) fn size_of(blobs: &[PackedBlob]) -> u64 {
+    blobs.iter().map(|blob| u64::from(blob.length)).sum::<u64>() + header::size(blobs)
+}
+
 /// Where the pack `id` lies in a repository.
 pub(crate) fn path(id: &PackId) -> String {
     let name = id.to_string();

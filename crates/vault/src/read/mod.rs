@@ -42,7 +42,12 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     pub(crate) async fn start(repository: Arc<Inner>) -> Result<Self> {
         let index = repository.catalogue.refresh(&repository).await?;
-        Ok(Self { repository, index, trees: Arc::default() })
+        Ok(Self::over(repository, index))
+    }
+
+    /// A reader that goes by this index.
+    pub(crate) fn over(repository: Arc<Inner>, index: Arc<Index>) -> Self {
+        Self { repository, index, trees: Arc::default() }
     }
 
     /// One directory.

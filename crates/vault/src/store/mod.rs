@@ -158,8 +158,8 @@ impl Store {
     async fn fetch(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
         let location = self.path(path);
         let attempt = || async {
-            let mut options = GetOptions::default();
-            options.range = range.clone().map(GetRange::Bounded);
+            let range = range.clone().map(GetRange::Bounded);
+            let options = GetOptions { range, ..GetOptions::default() };
             let bytes = self.inner.objects.get_opts(&location, options).await?.bytes().await?;
             self.inner.counters.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             Ok(bytes)

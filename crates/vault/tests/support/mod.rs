@@ -1,5 +1,6 @@
 //! What the integration tests share: stock restic as oracle, a walker, trees of files.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 pub mod files;
 pub mod restic;

@@ -53,12 +53,12 @@ pub(super) fn size(stat: &Stat) -> u64 {
 
 /// Time of the last change of content.
 pub(super) fn mtime(stat: &Stat) -> Timestamp {
-    timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64)
+    timestamp(stat.st_mtime, stat.st_mtime_nsec as i64)
 }
 
 /// Time of the last change of the inode.
 pub(super) fn ctime(stat: &Stat) -> Timestamp {
-    timestamp(stat.st_ctime as i64, stat.st_ctime_nsec as i64)
+    timestamp(stat.st_ctime, stat.st_ctime_nsec as i64)
 }
 
 fn timestamp(second: i64, nanosecond: i64) -> Timestamp {

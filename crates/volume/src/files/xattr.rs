@@ -17,8 +17,8 @@ const LIMIT: usize = 64 * 1024;
 pub(super) fn of_open(fd: impl AsFd) -> Sys<Vec<ExtendedAttribute>> {
     let mut small = [0; 256];
     match fs::flistxattr(&fd, &mut small) {
-        Ok(0) => return Ok(Vec::new()),
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Ok(0) => Ok(Vec::new()),
+        Err(Errno::NOTSUP) => Ok(Vec::new()),
         Ok(len) => read_all(&small[..len], |name, buffer| fs::fgetxattr(&fd, name, buffer)),
         Err(Errno::RANGE) => {
             let mut large = vec![0; LIMIT];

@@ -31,14 +31,13 @@ pub(crate) enum Command {
 
 /// Declares an application.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, args = ["namespace", "file"])]
 pub(crate) struct Add {
     /// Name; may be left out with --file
     #[arg(required_unless_present = "file")]
     name: Option<String>,
 
     /// Namespace to protect, or a glob; may be given several times, `!NAME` leaves out
-    #[arg(short, long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE", required_unless_present = "file")]
     namespace: Vec<String>,
 
     /// Kinds of objects to protect, e.g. `deployments.apps`; all if left out

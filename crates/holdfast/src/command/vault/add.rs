@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use holdfast_model::Outcome;
 use holdfast_model::manifest::Manifest;
-use holdfast_model::{Outcome, TenantId};
-use holdfast_vault::{RootKey, Vault};
+use holdfast_vault::RootKey;
 
 use super::Location;
 use crate::error::Error;
@@ -33,11 +33,9 @@ impl Add {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
         let manifest = self.location.manifest(session, &self.name)?;
         let key = read(&self.recovery_key)?;
-        let (store, _) = vaults::connect(&manifest)?;
+        let connection = vaults::connect(&manifest)?;
         let (id, applications) = interrupt::query(async || {
-            let vault = Vault::open(store).await?;
-            let tenant = vault.tenant(&TenantId::default(), key.clone()).await?;
-            let opened = OpenVault { manifest: manifest.clone(), vault, tenant };
+            let opened = OpenVault::open(manifest.clone(), connection, key.clone()).await?;
             let applications = opened.applications().await?;
             Ok((opened.vault.id().to_owned(), applications.iter().filter(|a| !a.removed).count()))
         })?;

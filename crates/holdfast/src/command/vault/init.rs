@@ -44,7 +44,7 @@ impl Init {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
         let manifest = self.location.manifest(session, &self.name)?;
         let recovery = outside_home(session, &self.recovery_key)?;
-        let (store, _) = vaults::connect(&manifest)?;
+        let store = vaults::connect(&manifest)?.store;
         let key = RootKey::from_random(edge::random()?);
         // The key is escrowed before there is anything that only it can open.
         private::create(&recovery, recovery_file(&manifest, &key).as_bytes())?;

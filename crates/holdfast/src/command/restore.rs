@@ -1,0 +1,120 @@
+//! `holdfast restore`: makes an application run again from a recovery point, on any cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use holdfast_model::Outcome;
+use holdfast_model::restore::{Existing, Mapping, RestoreReport};
+use holdfast_protect::backup::Movers;
+use holdfast_protect::restore::{RestoreRequest, restore};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::points::PointRef;
+use crate::progress::run::observer;
+use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
+use crate::session::Session;
+use crate::{interrupt, render};
+
+/// Restores a point.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The point: APP/latest, APP/POINT, its id, or the beginning of its id
+    #[arg(value_name = "POINT")]
+    point: PointRef,
+
+    /// Context (or name of a declared cluster) to restore to
+    #[arg(long, value_name = "CONTEXT")]
+    to: String,
+
+    /// Restore what was in namespace OLD to namespace NEW; may be given several times
+    #[arg(long, value_name = "OLD=NEW")]
+    namespace_map: Vec<String>,
+
+    /// Make claims of storage class OLD with class NEW; may be given several times
+    #[arg(long, value_name = "OLD=NEW")]
+    storage_class_map: Vec<String>,
+
+    /// What to do about objects that are there and differ: leave and name them, or make them as in the point
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    existing: Differing,
+
+    /// How long workloads may take to become ready; 0s: do not wait for them
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = runs::duration)]
+    ready_within: Duration,
+
+    #[command(flatten)]
+    busy: Busy,
+
+    #[command(flatten)]
+    movers: MoverArgs,
+
+    /// Restore device files, which give access to the node's hardware
+    #[arg(long)]
+    restore_devices: bool,
+
+    /// Restore setuid bits and file capabilities
+    #[arg(long)]
+    restore_setuid: bool,
+}
+
+/// [`Existing`] on the command line.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Differing {
+    #[default]
+    Skip,
+    Update,
+}
+
+impl Restore {
+    pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
+        let mapping = Mapping::parse(&self.namespace_map, &self.storage_class_map).map_err(|invalid| {
+            Error::Usage { what: invalid.to_string(), hint: "see `holdfast restore --help`" }
+        })?;
+        let report = interrupt::run(async |cancel| self.restore(session, mapping, cancel).await)?;
+        session.output.show(&report, |view| render::restore::report(&report, view))?;
+        Ok(report.outcome)
+    }
+
+    async fn restore(
+        &self,
+        session: &Session,
+        mapping: Mapping,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<RestoreReport> {
+        let chosen = session.find_point(&self.point).await?;
+        let target = session.open_cluster(Some(&self.to)).await?;
+        let mut settings = self.movers.settings(&target.spec, None);
+        settings.restore_devices = self.restore_devices;
+        settings.restore_setuid = self.restore_setuid;
+        let id = chosen.found.application.id.clone();
+        let access = chosen.found.vault.mover_access(&id);
+        let begun = Begun::begin(session, format!("restore {}", chosen.summary.id))?;
+        let request = RestoreRequest {
+            cluster: target.cluster.clone(),
+            repository: chosen.repository,
+            point: chosen.summary,
+            movers: access.map(|access| Movers { settings, access }),
+            run: begun.id.clone(),
+            mapping,
+            existing: match self.existing {
+                Differing::Skip => Existing::Skip,
+                Differing::Update => Existing::Update,
+            },
+            wait_ready: self.ready_within,
+            wait_busy: self.busy.wait(),
+            clock: Arc::new(SystemClock),
+            journal: begun.journal.clone(),
+            observer: observer(session),
+            on_object: None,
+            cancel,
+        };
+        let result = restore(request).await;
+        begun.end(&session.home)?;
+        let report = result?;
+        // A restore settles first what dead runs of its application left.
+        runs::settled(&session.home, target.cluster.name(), Some(&id))?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,152 @@
+//! What backups and restores have in common at this edge: ids, journal, movers, and the dead that went before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use holdfast_model::manifest::ClusterSpec;
+use holdfast_model::{AppId, RunId};
+use holdfast_protect::progress::{Clock, Entry};
+use holdfast_volume::MoverSettings;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::edge;
+use crate::home::Home;
+use crate::home::journal::RunJournal;
+use crate::session::Session;
+
+/// How the pods that move volumes are made.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Movers")]
+pub(crate) struct MoverArgs {
+    /// Image that holds this program
+    #[arg(long, value_name = "IMAGE", env = "HOLDFAST_MOVER_IMAGE", hide_env_values = true, default_value = concat!("holdfast.dev/holdfast:", env!("CARGO_PKG_VERSION")))]
+    mover_image: String,
+
+    /// Secret in namespace holdfast-system to pull the image with
+    #[arg(long, value_name = "NAME")]
+    mover_pull_secret: Vec<String>,
+
+    /// How many movers run at once [default: what the policy says, or 8]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
+    movers: Option<u16>,
+
+    /// Run movers with the SELinux type spc_t
+    #[arg(long)]
+    mover_selinux: bool,
+}
+
+impl MoverArgs {
+    /// The settings for a cluster; `movers` is the policy's word on how many run at once.
+    pub(crate) fn settings(&self, cluster: &ClusterSpec, movers: Option<u16>) -> MoverSettings {
+        let mut settings = MoverSettings::new(&self.mover_image);
+        if let Some(movers) = self.movers.or(movers) {
+            settings.concurrency = usize::from(movers.max(1));
+        }
+        settings.pull_secrets.clone_from(&self.mover_pull_secret);
+        settings.allowed_host_paths.clone_from(&cluster.allowed_host_paths);
+        settings.selinux = self.mover_selinux;
+        settings
+    }
+}
+
+/// What to do if another run holds the application.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Busy {
+    /// Wait for another run on the application to end, at most so long [default when given: 1h]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "1h", value_parser = duration)]
+    wait: Option<Duration>,
+
+    /// Refuse at once if another run holds the application (the default)
+    #[arg(long, conflicts_with = "wait")]
+    refuse: bool,
+}
+
+impl Busy {
+    /// How long to wait; none: not at all.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+}
+
+/// A duration as people write it: `90s`, `10m`, `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: use e.g. 90s, 10m or 1h30m");
+    let parsed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        edge::now()
+    }
+}
+
+/// A run of this process, and its journal.
+pub(crate) struct Begun {
+    /// Its id.
+    pub(crate) id: RunId,
+    /// Where it writes what must survive its death.
+    pub(crate) journal: Arc<RunJournal>,
+}
+
+impl Begun {
+    /// Begins a run and tells of dead ones before it.
+    pub(crate) fn begin(session: &Session, what: String) -> anyhow::Result<Self> {
+        tell_of_dead_runs(session)?;
+        let id = RunId::new(edge::now(), edge::random()?);
+        let journal = Arc::new(session.home.begin_journal(&id, what)?);
+        Ok(Self { id, journal })
+    }
+
+    /// Forgets the run if nothing is left to be done for it.
+    pub(crate) fn end(self, home: &Home) -> anyhow::Result<()> {
+        match self.journal.has_ended() {
+            true => Ok(home.forget_run(&self.id)?),
+            false => Ok(()),
+        }
+    }
+}
+
+fn tell_of_dead_runs(session: &Session) -> anyhow::Result<()> {
+    for dead in session.home.dead_runs()? {
+        match dead.cluster() {
+            // It died before it touched anything.
+            None => session.home.forget_run(&dead.run)?,
+            Some(cluster) => session.warn(&format!(
+                "run {} ({}) on cluster {cluster} died; `holdfast sweep --context {cluster}` removes what it left",
+                dead.run, dead.what
+            )),
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the dead runs of a cluster that have been settled: all, or those of one application.
+pub(crate) fn settled(home: &Home, cluster: &str, application: Option<&AppId>) -> anyhow::Result<()> {
+    for dead in home.dead_runs()? {
+        let of_application = |entry: &Entry| matches!(entry, Entry::Started { application: of, .. } if application.is_none_or(|wanted| wanted == of));
+        if dead.cluster() == Some(cluster) && dead.entries.iter().any(of_application) {
+            home.forget_run(&dead.run)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        for wrong in ["", "soon", "-5m", "7"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Trouble of every kind ends in success or in a clear word about what to do, never in silence.
+
+use std::time::{Duration, Instant};
+
+use crate::program::{Program, Said};
+use crate::shop::Shop;
+use crate::stand::{Stand, apply, kubectl, until};
+use crate::walk::nothing_temporary_is_left;
+
+/// A namespace with a ConfigMap and a Secret, and its application of the same name.
+fn small(stand: &Stand, program: &Program, name: &str) {
+    apply(&stand.a, &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+    apply(
+        &stand.a,
+        &format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: page, namespace: {name}}}\ndata: {{a: b}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: key, namespace: {name}}}\nstringData: {{a: b}}\n"
+        ),
+    );
+    program.init_vault();
+    program.add(name, &application(name, ""));
+}
+
+fn application(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: holdfast.dev/v1alpha1\nkind: Application\nmetadata: {{name: {name}}}\n\
+         spec:\n  scope: {{namespaces: [{name}]}}\n{more}"
+    )
+}
+
+fn says(said: &Said, words: &[&str]) {
+    for word in words {
+        assert!(said.stderr.contains(word), "`{word}` is missing from:\n{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_failing_pre_hook_stops_the_backup_and_is_named() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "prehook");
+    let shop = Shop::deploy(&stand.a, "prehook");
+    program.init_vault();
+    let hook = "  hooks:\n    pre:\n    - name: quiesce\n      target: {namespace: prehook, labels: {app: db}}\n      \
+                command: [sh, -c, 'echo disk is frozen >&2; exit 7']\n";
+    program.add("prehook", &application("prehook", hook));
+    let said = program.expect(1, &["backup", "prehook", "--context", "a"]);
+    says(&said, &["quiesce", "db-0", "7", "disk is frozen"]);
+    let points = program.ok(&["points", "prehook", "-o", "json"]).json();
+    assert_eq!(points.as_array().map(Vec::len), Some(0), "{points:#}");
+    nothing_temporary_is_left(stand, &shop.namespace);
+}
+
+#[test]
+fn a_claim_that_no_pod_mounts_is_captured_and_restored() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "unmounted");
+    let shop = Shop::deploy(&stand.a, "unmounted");
+    shop.order(1_000);
+    let wanted = shop.ledger(i64::MAX);
+    shop.kubectl(&["scale", "sts/db", "--replicas=0"]);
+    shop.until(&["get", "pods", "-l", "app=db", "-o", "name"], str::is_empty);
+    program.init_vault();
+    program.add("unmounted", &application("unmounted", ""));
+    let point = program.ok(&["backup", "unmounted", "--context", "a", "-o", "json"]).json();
+    assert_eq!(point["outcome"], "Completed", "{point:#}");
+    assert_eq!(point["volumes"][0]["method"], "held-files", "{point:#}");
+    nothing_temporary_is_left(stand, "unmounted");
+    program.ok(&["restore", "unmounted/latest", "--to", "b"]);
+    let restored = Shop::at(&stand.b, "unmounted");
+    restored.kubectl(&["scale", "sts/db", "--replicas=1"]);
+    restored.until(&["get", "sts/db", "-o", "jsonpath={.status.readyReplicas}"], |said| said == "1");
+    assert_eq!(restored.ledger(i64::MAX), wanted);
+}
+
+#[test]
+fn what_is_opted_out_is_left_out_and_listed() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "optout");
+    small(stand, &program, "optout");
+    kubectl(&stand.a, &["label", "-n", "optout", "secret/key", "holdfast.dev/exclude=true"]);
+    let point = program.ok(&["backup", "optout", "--context", "a", "-o", "json"]).json();
+    assert_eq!(point["outcome"], "Completed");
+    let excluded = point["excluded"].to_string();
+    assert!(excluded.contains("optout/key"), "{excluded}");
+    program.ok(&["restore", "optout/latest", "--to", "b"]);
+    assert_eq!(kubectl(&stand.b, &["get", "-n", "optout", "cm/page", "-o", "jsonpath={.data.a}"]), "b");
+    assert_eq!(kubectl(&stand.b, &["get", "-n", "optout", "secret/key", "--ignore-not-found"]), "");
+}
+
+/// With exactly the printed roles a backup is whole; with one rule less it is Partial and names what is missing.
+#[test]
+fn the_printed_roles_suffice_and_a_missing_one_is_told() {
+    let stand = Stand::get();
+    let mut program = Program::new(stand, "roles");
+    small(stand, &program, "roles");
+    let roles = program.ok(&["rbac", "--namespace", "roles"]).stdout;
+    apply(&stand.a, &roles);
+    let kubeconfig = program.path("limited.kubeconfig");
+    limited_kubeconfig(stand, &kubeconfig);
+    program.set("KUBECONFIG", kubeconfig.to_str().expect("a path in UTF-8"));
+    let point = program.ok(&["backup", "roles", "--context", "limited", "-o", "json"]).json();
+    assert_eq!(point["outcome"], "Completed", "{point:#}");
+
+    deny_secrets(stand);
+    let said = program.expect(3, &["backup", "roles", "--context", "limited", "-o", "json"]);
+    let point = said.json();
+    assert_eq!(point["outcome"], "Partial");
+    assert!(point["problems"].to_string().contains("secrets"), "{:#}", point["problems"]);
+}
+
+/// A kubeconfig with the token of the ServiceAccount that the printed roles are bound to.
+fn limited_kubeconfig(stand: &Stand, path: &std::path::Path) {
+    let token =
+        kubectl(&stand.a, &["create", "token", "-n", "holdfast-system", "holdfast-backup", "--duration=1h"]);
+    let path = path.to_str().expect("a path in UTF-8");
+    std::fs::copy(stand.a.kubeconfig(), path).expect("a copy");
+    let config = ["config", "--kubeconfig", path];
+    let set = |arguments: &[&str]| kubectl(&stand.a, &[&config[..], arguments].concat());
+    set(&["set-credentials", "limited", &format!("--token={}", token.trim())]);
+    set(&["set-context", "limited", "--cluster=a", "--user=limited"]);
+}
+
+/// Takes the right to list Secrets out of whatever role of ours grants it.
+fn deny_secrets(stand: &Stand) {
+    let roles = kubectl(
+        &stand.a,
+        &["get", "clusterroles,roles", "-A", "-l", "app.kubernetes.io/managed-by=holdfast", "-o", "json"],
+    );
+    let mut list: serde_json::Value = serde_json::from_str(&roles).expect("JSON");
+    for role in list["items"].as_array_mut().expect("a list") {
+        for rule in role["rules"].as_array_mut().expect("rules") {
+            if let Some(resources) =
+                rule["resources"].as_array_mut().filter(|all| all.iter().any(|r| r == "secrets"))
+            {
+                resources.retain(|resource| resource != "secrets");
+            }
+        }
+        role["rules"]
+            .as_array_mut()
+            .expect("rules")
+            .retain(|rule| rule["resources"].as_array().is_none_or(|r| !r.is_empty()));
+    }
+    let input = list.to_string();
+    crate::stand::block_on(stand.a.kubectl_with(&["replace", "-f", "-"], input.as_bytes()))
+        .expect("replaced");
+}
+
+#[test]
+fn a_server_that_pauses_in_mid_upload_delays_the_backup_and_no_more() {
+    let stand = Stand::get();
+    let s3 = crate::stand::block_on(holdfast_testbed::S3::start()).expect("an S3 server of its own");
+    let mut program = Program::new(stand, "pause");
+    crate::stand::block_on(s3.bucket("pause")).expect("a bucket");
+    (program.vault_url, program.endpoint) = ("s3://pause/dr".to_owned(), s3.endpoint());
+    program.set("AWS_ACCESS_KEY_ID", s3.access_key());
+    program.set("AWS_SECRET_ACCESS_KEY", s3.secret_key());
+    let shop = Shop::deploy(&stand.a, "pause");
+    shop.order(200_000);
+    program.init_vault();
+    program.add("pause", &shop.application());
+    let mut run = program.start(&["backup", "pause", "--context", "a"]);
+    std::thread::sleep(Duration::from_secs(2)); // in the middle of things
+    s3.pause();
+    std::thread::sleep(Duration::from_secs(8)); // how long the outage lasts
+    s3.resume();
+    let ended = run.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "see the evidence of `pause`");
+    let check = program.restic("pause", &["check", "--read-data"]);
+    assert!(check.stdout.contains("no errors were found"), "{check:#?}");
+}
+
+#[test]
+fn wrong_addresses_and_keys_are_named_at_once() {
+    let stand = Stand::get();
+    let mut program = Program::new(stand, "wrong");
+    let key = program.path("k").to_str().expect("UTF-8").to_owned();
+    let endpoint = program.endpoint.clone();
+    let init = [
+        "vault",
+        "init",
+        "main",
+        "--url",
+        "s3://no-such-bucket/x",
+        "--endpoint",
+        &endpoint,
+        "--recovery-key",
+        &key,
+    ];
+    says(&program.expect(1, &init), &["no-such-bucket"]);
+
+    small(stand, &program, "wrong");
+    let begun = Instant::now();
+    let said = program.expect(1, &["backup", "wrong", "--context", "no-such-context"]);
+    says(&said, &["no-such-context"]);
+    let secret = stand.s3.secret_key().to_owned();
+    program.set("AWS_SECRET_ACCESS_KEY", "not-the-secret");
+    let said = program.expect(1, &["backup", "wrong", "--context", "a"]);
+    says(&said, &["AWS_SECRET_ACCESS_KEY"]);
+    program.set("AWS_SECRET_ACCESS_KEY", &secret);
+    assert!(begun.elapsed() < Duration::from_secs(60), "a wrong key took {:?}", begun.elapsed());
+
+    let config = std::fs::read_to_string(stand.a.kubeconfig()).expect("a kubeconfig");
+    let dead = program.path("dead.kubeconfig");
+    std::fs::write(&dead, config.replace(":6443", ":6")).expect("written");
+    program.set("KUBECONFIG", dead.to_str().expect("UTF-8"));
+    let begun = Instant::now();
+    says(&program.expect(1, &["backup", "wrong", "--context", "a"]), &[":6"]);
+    assert!(begun.elapsed() < Duration::from_secs(60), "an unreachable cluster took {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_second_run_on_one_application_refuses_or_waits() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "second");
+    let shop = Shop::deploy(&stand.a, "second");
+    shop.order(100_000);
+    program.init_vault();
+    program.add("second", &shop.application());
+    let mut first = program.start(&["backup", "second", "--context", "a"]);
+    let lease = [
+        "get",
+        "leases",
+        "-n",
+        "holdfast-system",
+        "-o",
+        "jsonpath={.items[*].spec.holderIdentity}",
+        "--ignore-not-found",
+    ];
+    until(&stand.a, Duration::from_secs(30), &lease, |said| !said.is_empty());
+    let refused = program.run(&["backup", "second", "--context", "a", "--refuse"]);
+    let waited = program.run(&["backup", "second", "--context", "a", "--wait"]);
+    assert!(first.wait().expect("it ends").success());
+    assert_eq!(refused.code, 1, "{refused:#?}");
+    assert_eq!(waited.code, 0, "{waited:#?}");
+}
+
+#[test]
+fn ctrl_c_releases_the_application_and_cleans_up() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "ctrlc");
+    let shop = Shop::deploy(&stand.a, "ctrlc");
+    shop.order(200_000);
+    program.init_vault();
+    program.add("ctrlc", &shop.application());
+    let mut run = program.start(&["backup", "ctrlc", "--context", "a"]);
+    shop.until(
+        &[
+            "exec",
+            "db-0",
+            "-c",
+            "postgres",
+            "--",
+            "psql",
+            "-U",
+            "postgres",
+            "-XqAtc",
+            "select count(*) from pg_replication_slots",
+        ],
+        |said| said == "1",
+    );
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("SIGINT is sent");
+    let ended = run.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(1));
+    assert_eq!(shop.query("select count(*) from pg_replication_slots"), "0");
+    nothing_temporary_is_left(stand, "ctrlc");
+}
+
+#[test]
+fn a_dead_conversion_webhook_makes_the_point_partial_and_is_named() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "webhook");
+    small(stand, &program, "webhook");
+    apply(&stand.a, WEBHOOK_CRD);
+    kubectl(
+        &stand.a,
+        &["wait", "--for=condition=Established", "--timeout=30s", "crd/gadgets.trouble.example"],
+    );
+    apply(
+        &stand.a,
+        "{apiVersion: trouble.example/v1, kind: Gadget, metadata: {name: g, namespace: webhook}}",
+    );
+    kubectl(&stand.a, &["patch", "crd", "gadgets.trouble.example", "--type=json", "-p", WEBHOOK_SWITCH]);
+    let said = program.expect(3, &["backup", "webhook", "--context", "a", "-o", "json"]);
+    kubectl(&stand.a, &["delete", "crd", "gadgets.trouble.example", "--wait=false"]);
+    let problems = said.json()["problems"].to_string();
+    assert!(problems.contains("gadgets") && problems.contains("webhook"), "{problems}");
+}
+
+const WEBHOOK_CRD: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.trouble.example}
+spec:
+  group: trouble.example
+  scope: Namespaced
+  names: {kind: Gadget, plural: gadgets}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+"#;
+
+/// A second version becomes the stored one, and conversion goes to a Service that is not there.
+const WEBHOOK_SWITCH: &str = r#"[
+  {"op": "replace", "path": "/spec/versions/0/storage", "value": false},
+  {"op": "add", "path": "/spec/versions/-", "value": {"name": "v2", "served": true, "storage": true,
+    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}},
+  {"op": "replace", "path": "/spec/conversion", "value": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
+    "clientConfig": {"service": {"namespace": "nowhere", "name": "gone"}}}}}
+]"#;

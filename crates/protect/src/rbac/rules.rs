@@ -1,0 +1,293 @@
+//! The rights themselves, one by one, with their reasons.
+
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use serde_json::{Value, json};
+
+/// Where a rule holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the applications' namespaces.
+    Application,
+    /// In `holdfast-system`.
+    System,
+    /// Cluster-scoped objects, for applications of any reach.
+    Cluster,
+    /// Cluster-scoped objects, only where the reach is the whole cluster.
+    WholeCluster,
+}
+
+/// One right and its reason.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Whether backups need it.
+    pub backup: bool,
+    /// Whether restores need it.
+    pub restore: bool,
+    /// Where.
+    pub place: Place,
+    /// API groups.
+    pub groups: &'static [&'static str],
+    /// Resources.
+    pub resources: &'static [&'static str],
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// Names it is limited to; all if empty.
+    pub names: &'static [&'static str],
+    /// Why.
+    pub reason: &'static str,
+}
+
+const READ: &[&str] = &["get", "list"];
+const ALL: &[&str] = &["*"];
+const CORE: &[&str] = &[""];
+
+const fn rule(
+    (backup, restore): (bool, bool),
+    place: Place,
+    groups: &'static [&'static str],
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    reason: &'static str,
+) -> Rule {
+    Rule { backup, restore, place, groups, resources, verbs, names: &[], reason }
+}
+
+const BACKUP: (bool, bool) = (true, false);
+const RESTORE: (bool, bool) = (false, true);
+const BOTH: (bool, bool) = (true, true);
+
+/// Every right that is ever asked for.
+pub const RULES: &[Rule] = &[
+    rule(
+        BOTH,
+        Place::Application,
+        ALL,
+        ALL,
+        READ,
+        "every kind is captured and compared, also those that a CRD defines tomorrow; what may not be read is named in the point",
+    ),
+    rule(
+        BACKUP,
+        Place::Application,
+        CORE,
+        &["pods"],
+        &["create", "delete", "watch"],
+        "a holder pod mounts a claim that no pod has mounted, and a mover leaves when the pod it reads beside is deleted",
+    ),
+    rule(
+        BACKUP,
+        Place::Application,
+        CORE,
+        &["pods/exec"],
+        &["get", "create"],
+        "hooks run in the application's containers",
+    ),
+    rule(
+        RESTORE,
+        Place::Application,
+        ALL,
+        ALL,
+        &["create", "update", "patch", "watch"],
+        "objects are created, and it is waited until they are ready",
+    ),
+    rule(
+        RESTORE,
+        Place::Application,
+        &["rbac.authorization.k8s.io"],
+        &["roles"],
+        &["escalate", "bind"],
+        "a restored Role may grant more than this account has",
+    ),
+    rule(
+        RESTORE,
+        Place::Application,
+        CORE,
+        &["persistentvolumeclaims"],
+        &["delete"],
+        "a claim of ours that could not be handed over is taken back",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        &["coordination.k8s.io"],
+        &["leases"],
+        &["get", "list", "watch", "create", "update", "patch", "delete"],
+        "two runs are kept off one application",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        CORE,
+        &["configmaps"],
+        &["get", "list", "create", "patch", "delete"],
+        "a run records what it owes the application before it owes it",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        &["batch"],
+        &["jobs"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "movers are Jobs",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        CORE,
+        &["pods"],
+        &["get", "list", "watch", "create", "delete"],
+        "movers are watched, and removed when they are cancelled",
+    ),
+    rule(BOTH, Place::System, CORE, &["pods/exec"], &["get", "create"], "a waiting mover is told to begin"),
+    rule(BOTH, Place::System, CORE, &["pods/log"], &["get"], "a mover reports its progress in its log"),
+    rule(
+        BOTH,
+        Place::System,
+        CORE,
+        &["secrets"],
+        &["get", "list", "create", "patch", "delete"],
+        "a mover is given its instructions by a Secret that goes with its Job",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        CORE,
+        &["serviceaccounts"],
+        &["get", "create", "patch"],
+        "movers run under an account without rights and without a token",
+    ),
+    rule(
+        BOTH,
+        Place::System,
+        &["networking.k8s.io"],
+        &["networkpolicies"],
+        &["get", "create", "patch"],
+        "movers may talk to the vault and to nothing else",
+    ),
+    rule(
+        RESTORE,
+        Place::System,
+        CORE,
+        &["persistentvolumeclaims"],
+        &["get", "list", "watch", "create", "delete"],
+        "a volume is filled under a claim of ours before it is handed over",
+    ),
+    Rule {
+        names: &[SYSTEM_NAMESPACE],
+        ..rule(
+            BOTH,
+            Place::Cluster,
+            CORE,
+            &["namespaces"],
+            &["patch"],
+            "our own namespace gets its Pod Security labels",
+        )
+    },
+    rule(
+        BOTH,
+        Place::Cluster,
+        CORE,
+        &["namespaces"],
+        &["get", "list", "create"],
+        "namespaces are selected by globs, and ours is made if it is missing",
+    ),
+    rule(
+        BOTH,
+        Place::Cluster,
+        CORE,
+        &["nodes"],
+        READ,
+        "the point records them, and a mover runs on the node that has the volume",
+    ),
+    rule(
+        BOTH,
+        Place::Cluster,
+        CORE,
+        &["persistentvolumes"],
+        READ,
+        "the volume behind a claim says how it can be read",
+    ),
+    rule(
+        BOTH,
+        Place::Cluster,
+        &["storage.k8s.io"],
+        &["storageclasses", "volumeattributesclasses"],
+        READ,
+        "claims refer to them",
+    ),
+    rule(BOTH, Place::Cluster, &["scheduling.k8s.io"], &["priorityclasses"], READ, "pods refer to them"),
+    rule(BOTH, Place::Cluster, &["node.k8s.io"], &["runtimeclasses"], READ, "pods refer to them"),
+    rule(BOTH, Place::Cluster, &["networking.k8s.io"], &["ingressclasses"], READ, "Ingresses refer to them"),
+    rule(
+        BOTH,
+        Place::Cluster,
+        &["gateway.networking.k8s.io"],
+        &["gatewayclasses"],
+        READ,
+        "Gateways refer to them",
+    ),
+    rule(
+        BOTH,
+        Place::Cluster,
+        &["apiextensions.k8s.io"],
+        &["customresourcedefinitions"],
+        READ,
+        "instances of custom resources need them",
+    ),
+    rule(
+        BOTH,
+        Place::Cluster,
+        &["rbac.authorization.k8s.io"],
+        &["clusterroles", "clusterrolebindings"],
+        READ,
+        "bindings refer to roles, and cluster-wide bindings to the application's accounts",
+    ),
+    rule(
+        RESTORE,
+        Place::Cluster,
+        CORE,
+        &["persistentvolumes"],
+        &["watch", "patch"],
+        "a filled volume is handed to the application's claim",
+    ),
+    rule(
+        BOTH,
+        Place::WholeCluster,
+        ALL,
+        ALL,
+        READ,
+        "cluster-scoped kinds are captured where the scope names them",
+    ),
+    rule(
+        RESTORE,
+        Place::WholeCluster,
+        ALL,
+        ALL,
+        &["create", "update", "patch", "watch"],
+        "namespaces, CRDs, classes and roles are created",
+    ),
+    rule(
+        RESTORE,
+        Place::WholeCluster,
+        &["rbac.authorization.k8s.io"],
+        &["clusterroles"],
+        &["escalate", "bind"],
+        "a restored ClusterRole may grant more than this account has",
+    ),
+];
+
+impl Rule {
+    pub(super) fn manifest(&self) -> Value {
+        let mut rule = json!({"apiGroups": self.groups, "resources": self.resources, "verbs": self.verbs});
+        if !self.names.is_empty() {
+            rule["resourceNames"] = json!(self.names);
+        }
+        rule
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.verbs.join(","), self.resources.join(","), self.reason)
+    }
+}
