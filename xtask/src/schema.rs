@@ -9,6 +9,10 @@ use crate::workspace;
 /// Writes one file per kind to `docs/schema`.
 pub fn write() -> Result<()> {
     for (path, text) in files()? {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
     }

@@ -4,7 +4,7 @@
 //! An object of a point is [`read`](mod@read) without being believed, left out if a line of
 //! [`skip`] or a controller ([`owner`]) says so, stripped by [`rules`], renamed by [`mapping`], and
 //! created in the level that [`order`] gives it. What is there already is compared by
-//! [`difference`]. [`prepare`] walks an object through all of this.
+//! [`difference`]. [`prepare()`] walks an object through all of this.
 
 mod chosen;
 pub mod difference;
