@@ -7,7 +7,7 @@ use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
 use crate::image;
 use crate::stage::Stages;
-use crate::workspace::{Profile, build_program, build_testbed, cargo, run};
+use crate::workspace::{build_tests, cargo, run};
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Arguments {
@@ -33,10 +33,7 @@ pub fn run_all(arguments: &Arguments) -> Result<()> {
 pub fn stages_of(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
     let cache = Cache::of_user()?;
     stages.run("servers and tools", || parts(arguments.long, &cache))?;
-    let programs = stages.run("programs", || {
-        build_testbed()?;
-        build_program(Profile::Dev)
-    })?;
+    let programs = stages.run("programs", build_tests)?;
     let archive = stages.run("image", || image::write(&programs.join("holdfast"), &image::default_path()))?;
     stages.run("tests", || run(&mut command(arguments, &cache, &programs, &archive)?))
 }

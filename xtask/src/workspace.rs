@@ -59,6 +59,15 @@ impl Profile {
     }
 }
 
+/// Builds every test and the programs that they run, and gives the directory of the programs.
+///
+/// One build of the whole workspace: each package on its own would build its dependencies again
+/// with other features.
+pub fn build_tests() -> Result<PathBuf> {
+    run(&mut cargo(&["test", "--workspace", "--no-run", "--quiet"]))?;
+    Ok(target().join(Profile::Dev.directory()))
+}
+
 /// Builds `holdfast` and gives the directory it is in.
 pub fn build_program(profile: Profile) -> Result<PathBuf> {
     let mut arguments = vec!["build", "--package", "holdfast", "--bin", "holdfast"];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use holdfast_testbed::host::prepare;
-use holdfast_testbed::{Cache, KUBERNETES, Part, S3, Site, fixtures};
+use holdfast_testbed::{Cache, KUBERNETES, Part, S3, Site, fixtures, images};
 use tempfile::TempDir;
 
 use super::ground::Place;
@@ -57,7 +57,9 @@ pub async fn set(telling: &Telling) -> Result<Stage> {
 
     let s3 = S3::start().await?;
     s3.bucket(BUCKET).await?;
-    let start = |name: &str| Site::builder(name).node().kwok_nodes(1).image(&archive).start();
+    let postgres = images::postgres(&cache, &report)?;
+    let start =
+        |name: &str| Site::builder(name).node().kwok_nodes(1).image(&archive).image(&postgres).start();
     let (a, b) = tokio::try_join!(start("a"), start("b"))?;
     for site in [&a, &b] {
         let times = site.times();

@@ -27,9 +27,10 @@ static STAND: LazyLock<Stand> = LazyLock::new(|| {
     })
 });
 
-/// A site with a node that has the program's image.
+/// A site with a node that has the program's image and the database's.
 pub async fn site(name: &str) -> holdfast_testbed::Result<Site> {
-    Site::builder(name).node().kwok_nodes(1).image(image()).start().await
+    let postgres = images::postgres(&Cache::of_user()?, &Reporter::stderr())?;
+    Site::builder(name).node().kwok_nodes(1).image(image()).image(postgres).start().await
 }
 
 impl Stand {
