@@ -30,6 +30,8 @@ pub struct LeaseRequest {
     /// How long it lasts without being renewed; whole seconds, at least one. It is renewed after a
     /// third of that.
     pub ttl: Duration,
+    /// Holders that are known to have died: a lease of theirs is taken over before it expires.
+    pub dead: Vec<String>,
 }
 
 /// A lease we hold. Dropping it leaves it to expire; [`Lease::release`] gives it back.
@@ -47,7 +49,7 @@ pub struct Lease {
 const TRIES: u32 = 5;
 
 impl Lease {
-    /// Takes the lease if it is free, expired, or ours by name; else [`Error::LeaseHeld`].
+    /// Takes the lease if it is free, expired, a dead holder's, or ours by name; else [`Error::LeaseHeld`].
     pub async fn acquire(cluster: &Cluster, request: LeaseRequest) -> Result<Lease> {
         let kind = kinds::leases();
         let mut outcome = Err(request.lost(cluster, "others kept changing it".to_owned()));
@@ -234,7 +236,7 @@ impl LeaseRequest {
     fn held_by_other(&self, cluster: &Cluster, found: &Value, now: Timestamp) -> Option<Error> {
         let spec = &found["spec"];
         let holder = holder_of(found);
-        if holder.is_empty() || holder == self.holder {
+        if holder.is_empty() || holder == self.holder || self.dead.contains(&holder) {
             return None;
         }
         let renewed: Timestamp = spec["renewTime"].as_str()?.parse().ok()?;

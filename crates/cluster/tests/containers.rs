@@ -129,6 +129,7 @@ fn wanted(holder: &str, ttl: u64) -> LeaseRequest {
         name: "app".to_owned(),
         holder: holder.to_owned(),
         ttl: Duration::from_secs(ttl),
+        dead: Vec::new(),
     }
 }
 

@@ -92,15 +92,19 @@ pub(crate) struct Begun {
     pub(crate) id: RunId,
     /// Where it writes what must survive its death.
     pub(crate) journal: Arc<RunJournal>,
+    /// Runs of this home that have died; nobody needs to wait until their leases expire.
+    pub(crate) dead: Vec<RunId>,
 }
 
 impl Begun {
-    /// Begins a run and tells of dead ones before it.
+    /// Begins a run; dead ones before it are told of and given to whoever goes on.
     pub(crate) fn begin(session: &Session, what: String) -> anyhow::Result<Self> {
-        tell_of_dead_runs(session)?;
+        let dead = tell_of_dead_runs(session)?;
         let id = RunId::new(edge::now(), edge::random()?);
+        // Everything that the run makes in a cluster carries this id.
+        session.say(&format!("run {id}: {what}"));
         let journal = Arc::new(session.home.begin_journal(&id, what)?);
-        Ok(Self { id, journal })
+        Ok(Self { id, journal, dead })
     }
 
     /// Forgets the run if nothing is left to be done for it.
@@ -112,7 +116,8 @@ impl Begun {
     }
 }
 
-fn tell_of_dead_runs(session: &Session) -> anyhow::Result<()> {
+fn tell_of_dead_runs(session: &Session) -> anyhow::Result<Vec<RunId>> {
+    let mut told = Vec::new();
     for dead in session.home.dead_runs()? {
         match dead.cluster() {
             // It died before it touched anything.
@@ -122,8 +127,9 @@ fn tell_of_dead_runs(session: &Session) -> anyhow::Result<()> {
                 dead.run, dead.what
             )),
         }
+        told.push(dead.run);
     }
-    Ok(())
+    Ok(told)
 }
 
 /// Forgets the dead runs of a cluster that have been settled: all, or those of one application.

@@ -50,6 +50,11 @@ impl Session {
         self.bars.suspend(|| eprintln!("{}", printable(text)));
     }
 
+    /// Tells the user what is happening, on standard error.
+    pub(crate) fn say(&self, text: &str) {
+        self.bars.suspend(|| eprintln!("{}", printable(text)));
+    }
+
     /// Tells the user something that they should look at, on standard error.
     pub(crate) fn warn(&self, text: &str) {
         let word = self.stderr.apply(Tone::Warning, "warning:");

@@ -52,6 +52,7 @@ pub(crate) fn lease_name(application: &AppId) -> String {
 
 impl Held {
     /// Takes the application, waiting for its holder at most `wait`; without, it is refused at once.
+    /// Runs that are known to be `dead` are not waited for.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Cancelled`], [`Error::Cluster`]
@@ -60,6 +61,7 @@ impl Held {
         application: &AppId,
         run: &RunId,
         wait: Option<Duration>,
+        dead: &[RunId],
         observer: &Arc<dyn Observer>,
         cancel: &CancellationToken,
     ) -> Result<Self> {
@@ -69,6 +71,7 @@ impl Held {
             name: lease_name(application),
             holder: run.to_string(),
             ttl: TTL,
+            dead: dead.iter().map(RunId::to_string).collect(),
         };
         let mut taken = Lease::acquire(cluster, request.clone()).await;
         if let (Err(Cause::LeaseHeld { holder, .. }), Some(patience)) = (&taken, wait) {

@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The storage did not do what was asked of it, retries included.
-    #[error("cannot {action} `{path}`: {source}; {}", storage_hint(source))]
+    #[error("cannot {action} `{path}`: {}; {}", answer(source), storage_hint(source))]
     Storage {
         /// What was tried, as a verb.
         action: &'static str,
@@ -181,6 +181,7 @@ impl Error {
         match self {
             Error::Storage { source, .. } => match source {
                 Source::NotFound { .. } => "vault.storage.not_found",
+                _ if refused_key(source).is_some() => "vault.storage.unauthenticated",
                 Source::PermissionDenied { .. } => "vault.storage.forbidden",
                 Source::Unauthenticated { .. } => "vault.storage.unauthenticated",
                 _ if is_full(source) => "vault.storage.full",
@@ -244,8 +245,42 @@ pub(crate) fn is_full(error: &object_store::Error) -> bool {
         || error.to_string().contains("XMinioStorageFull")
 }
 
+/// What the storage answered, without the page of XML that an S3 server puts around code and message.
+fn answer(error: &object_store::Error) -> String {
+    let text = error.to_string();
+    let Some(body) = text.find("<?xml").or_else(|| text.find("<Error>")) else { return text };
+    let (before, body) = text.split_at(body);
+    match (element(body, "Code"), element(body, "Message")) {
+        (Some(code), Some(message)) => format!("{before}{code}: {message}"),
+        _ => text,
+    }
+}
+
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
+}
+
+/// S3 answers 403 both to a key that may not do something and to a wrong key; its code tells them apart.
+fn refused_key(error: &object_store::Error) -> Option<&'static str> {
+    let text = error.to_string();
+    match element(&text, "Code")? {
+        "SignatureDoesNotMatch" => Some(
+            "the secret does not belong to the access key: check AWS_SECRET_ACCESS_KEY, or the vault's credentials file",
+        ),
+        "InvalidAccessKeyId" => Some(
+            "the store does not know the access key: check AWS_ACCESS_KEY_ID, or the vault's credentials file",
+        ),
+        "ExpiredToken" => Some("the session token has expired: get new credentials"),
+        _ => None,
+    }
+}
+
 fn storage_hint(error: &object_store::Error) -> &'static str {
     use object_store::Error as Source;
+    if let Some(hint) = refused_key(error) {
+        return hint;
+    }
     match error {
         Source::PermissionDenied { .. } => {
             "the credentials are known but may not do this: widen their policy"

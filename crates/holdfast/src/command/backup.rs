@@ -69,6 +69,7 @@ impl Backup {
             epoch: found.application.epoch,
             floor: self.consistency.or(policy.consistency),
             wait: self.busy.wait(),
+            dead: begun.dead.clone(),
             clock: Arc::new(SystemClock),
             journal: begun.journal.clone(),
             observer: observer(session),

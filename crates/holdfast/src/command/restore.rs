@@ -104,6 +104,7 @@ impl Restore {
             },
             wait_ready: self.ready_within,
             wait_busy: self.busy.wait(),
+            dead: begun.dead.clone(),
             clock: Arc::new(SystemClock),
             journal: begun.journal.clone(),
             observer: observer(session),

@@ -20,7 +20,7 @@ fn backups_survive(name: &str, kills: u32) {
     program.init_vault();
     program.add(name, &shop.application());
     for moment in moments(kills, Duration::from_secs(6)) {
-        let mut run = program.start(&["backup", name, "--context", "a"]);
+        let mut run = program.start(&["backup", name, "--context", "a", "--wait"]);
         std::thread::sleep(moment); // the moment of the kill, not a wait for anything
         run.kill().expect("the run is ours to kill");
         run.wait().expect("it ends");
@@ -34,7 +34,7 @@ fn backups_survive(name: &str, kills: u32) {
     );
     let check = program.restic(name, &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
-    nothing_temporary_is_left(stand, name);
+    nothing_temporary_is_left(stand, &program, name);
 }
 
 fn restores_survive(name: &str, kills: u32) {
@@ -48,7 +48,7 @@ fn restores_survive(name: &str, kills: u32) {
     program.ok(&["backup", name, "--context", "a"]);
     let latest = format!("{name}/latest");
     for moment in moments(kills, Duration::from_secs(8)) {
-        let mut run = program.start(&["restore", &latest, "--to", "b"]);
+        let mut run = program.start(&["restore", &latest, "--to", "b", "--wait"]);
         std::thread::sleep(moment); // the moment of the kill, not a wait for anything
         run.kill().expect("the run is ours to kill");
         run.wait().expect("it ends");
@@ -56,7 +56,7 @@ fn restores_survive(name: &str, kills: u32) {
     let report = program.ok(&["restore", &latest, "--to", "b", "--wait", "-o", "json"]).json();
     assert_eq!(report["outcome"], "Completed", "{report:#}");
     assert_eq!(Shop::at(&stand.b, name).ledger(i64::MAX), wanted);
-    nothing_temporary_is_left(stand, name);
+    nothing_temporary_is_left(stand, &program, name);
 }
 
 #[test]

@@ -131,6 +131,20 @@ impl Program {
         self.ok(&["app", "add", name, "-f", path.to_str().expect("a path in UTF-8")]);
     }
 
+    /// Ids of all runs so far, killed ones too, as they are named in what the program printed.
+    pub fn runs(&self) -> Vec<String> {
+        let said = std::fs::read_to_string(stand::evidence_file(&self.name)).unwrap_or_default();
+        let id = |word: &&str| word.len() == 22 && word.starts_with("20") && word.as_bytes()[15] == b'-';
+        let mut runs: Vec<String> = said
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .filter(id)
+            .map(str::to_owned)
+            .collect();
+        runs.sort();
+        runs.dedup();
+        runs
+    }
+
     /// Environment for the stock `restic` on an application's repository.
     pub fn restic(&self, application: &str, arguments: &[&str]) -> Said {
         let exports = self.ok(&["vault", "restic-env", application]).stdout;

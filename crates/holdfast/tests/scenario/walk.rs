@@ -1,8 +1,10 @@
 //! The whole way once: protect, change, protect again, restore elsewhere, and again.
 
+use std::time::Duration;
+
 use crate::program::Program;
 use crate::shop::Shop;
-use crate::stand::{Stand, kubectl};
+use crate::stand::{Stand, until};
 
 /// An application captured at one site runs at the other with every row of its last point.
 #[test]
@@ -45,22 +47,30 @@ fn an_application_runs_at_the_other_site_with_all_its_rows() {
 
     let check = program.restic("walk", &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
-    nothing_temporary_is_left(stand, "walk");
+    nothing_temporary_is_left(stand, &program, "walk");
 }
 
 fn bytes(point: &serde_json::Value, field: &str) -> u64 {
     point["stored"][field].as_u64().unwrap_or_else(|| panic!("no stored.{field} in {point:#}"))
 }
 
-/// Movers, holders, keys and our own claims are gone at both sites.
-pub fn nothing_temporary_is_left(stand: &Stand, namespace: &str) {
+/// Movers, holders, keys and our own claims of a scenario's runs are gone at both sites, or go within moments.
+pub fn nothing_temporary_is_left(stand: &Stand, program: &Program, namespace: &str) {
+    let runs = program.runs();
     for site in [&stand.a, &stand.b] {
-        let ours = ["-l", "holdfast.dev/run", "-o", "name", "--ignore-not-found"];
+        let columns = "custom-columns=KIND:.kind,NAME:.metadata.name,RUN:.metadata.labels.holdfast\\.dev/run";
+        let ours = ["-l", "holdfast.dev/run", "-o", columns, "--no-headers", "--ignore-not-found"];
         for place in ["holdfast-system", namespace] {
-            let kinds = "jobs,pods,secrets,persistentvolumeclaims";
-            let left = kubectl(site, &[&["get", kinds, "-n", place], &ours[..]].concat());
-            let left: Vec<&str> = left.lines().filter(|line| !line.is_empty()).collect();
-            assert!(left.is_empty(), "left at {} in {place}: {left:?}", site.name());
+            let kinds = "jobs,pods,secrets,configmaps,persistentvolumeclaims";
+            // Other scenarios are at work in the same namespace.
+            let is_ours = |line: &str| place == namespace || runs.iter().any(|run| line.ends_with(run));
+            // A pod that was told to end still has its grace period.
+            until(
+                site,
+                Duration::from_secs(15),
+                &[&["get", kinds, "-n", place], &ours[..]].concat(),
+                |there| !there.lines().any(|line| is_ours(line.trim_end())),
+            );
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct BackupRequest {
     pub floor: Option<Consistency>,
     /// How long to wait for another run on the application; without, it is refused at once.
     pub wait: Option<Duration>,
+    /// Runs that are known to have died: they are not waited for.
+    pub dead: Vec<RunId>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where it is written what must survive this process.
@@ -102,8 +104,16 @@ pub async fn backup(request: BackupRequest) -> Result<Point> {
     let scope = &application.spec.scope;
     let selector = Selector::new(scope)
         .map_err(|source| Error::Scope { application: application.name.clone(), source })?;
-    let mut held =
-        Held::take(cluster, &application.id, run, request.wait, &request.observer, &request.cancel).await?;
+    let mut held = Held::take(
+        cluster,
+        &application.id,
+        run,
+        request.wait,
+        &request.dead,
+        &request.observer,
+        &request.cancel,
+    )
+    .await?;
     let result = match record(journal, started(&request)) {
         Ok(()) => run::Run::new(&request, Arc::new(selector)).make(&mut held).await,
         Err(error) => Err(error),

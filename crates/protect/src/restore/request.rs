@@ -34,6 +34,8 @@ pub struct RestoreRequest {
     pub wait_ready: Duration,
     /// How long to wait for another run on the application; `None`: refuse at once.
     pub wait_busy: Option<Duration>,
+    /// Runs that are known to have died: they are not waited for.
+    pub dead: Vec<RunId>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Keeps what must survive the run's death.

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::exclusion::Held;
 use crate::point;
 use crate::progress::{Entry, Steps, millis};
+use crate::sweep;
 
 /// Restores a point. Whatever could not be restored is in the report; an error means that the
 /// restore could not go on. Run again, it goes on where it ended.
@@ -35,6 +36,7 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
         &application,
         &request.run,
         request.wait_busy,
+        &request.dead,
         &request.observer,
         &request.cancel,
     )
@@ -82,7 +84,9 @@ impl<'a> Walk<'a> {
             })
             .map_err(Error::Journal)?;
         let steps = Steps::new(request.observer.clone());
+        let leftovers = steps.run("settle", settle(request)).await?;
         let session = steps.run("open", open(request)).await?;
+        leftovers.into_iter().for_each(|problem| session.tally.problem(problem));
         let walk = Walk {
             request,
             session,
@@ -187,6 +191,12 @@ impl<'a> Walk<'a> {
             steps: self.steps.times(),
         }
     }
+}
+
+/// Ends what dead runs of the application left: above all movers that would go on writing.
+async fn settle(request: &RestoreRequest) -> Result<Vec<Problem>> {
+    let application = &request.point.application;
+    Ok(sweep::settle_application(&request.cluster, application, request.run.as_str()).await?.problems)
 }
 
 async fn open(request: &RestoreRequest) -> Result<Session> {

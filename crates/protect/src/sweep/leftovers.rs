@@ -1,10 +1,12 @@
 //! Temporary objects of runs: where they are looked for, and their removal.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Propagation, RawObject, kinds};
 use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
 use holdfast_model::{Problem, ResourceType};
+use serde_json::Value;
 
 use super::SweepReport;
 use crate::capture::is_local;
@@ -38,6 +40,9 @@ impl Which<'_> {
 /// Parts that are not rubbish: the record is removed when all else is done, and a claim holds data
 /// that is being handed over, which has its own way of being undone.
 const KEPT_PARTS: [&str; 2] = ["run", "claim"];
+
+/// How long a pod may take to end.
+const END: Duration = Duration::from_secs(60);
 
 /// The kinds of temporary objects and whether they are also made in applications' namespaces.
 /// Jobs first: their pods go with them.
@@ -83,11 +88,20 @@ async fn remove_one(cluster: &Cluster, of: &ResourceType, object: &RawObject, re
     let delete = Delete {
         uid: Some(metadata.uid.clone()),
         propagation: Some(Propagation::Background),
-        grace_seconds: (of.kind == "Pod").then_some(0),
+        // Not zero: that would make a pod vanish from the API while its processes still write.
+        grace_seconds: (of.kind == "Pod").then_some(1),
         ..Delete::default()
     };
     let name = object.object_ref(of);
-    match cluster.delete(of, metadata.namespace.as_deref(), &metadata.name, &delete).await {
+    let namespace = metadata.namespace.as_deref();
+    let mut deleted = cluster.delete(of, namespace, &metadata.name, &delete).await;
+    if of.kind == "Pod" && matches!(deleted, Ok(Deleted::Pending(_))) {
+        // A volume is not handed on while somebody else has it mounted.
+        let gone = |pod: Option<&Value>| pod.is_none_or(|pod| pod["metadata"]["uid"] != *metadata.uid);
+        let waited = cluster.wait(of, namespace, &metadata.name, "its end", END, gone).await;
+        deleted = waited.map(|_| Deleted::Gone);
+    }
+    match deleted {
         Ok(Deleted::Gone | Deleted::Pending(_)) => report.removed.push(name),
         Ok(Deleted::NotThere) => {}
         Err(error) => {

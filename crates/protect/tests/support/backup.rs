@@ -119,6 +119,7 @@ pub fn request(cluster: &Cluster, repository: &Repository, application: Applicat
         epoch: Epoch(1),
         floor: None,
         wait: None,
+        dead: Vec::new(),
         clock: Arc::new(SystemClock),
         journal: Arc::new(NoJournal),
         observer: Arc::new(Recorder::default()),
