@@ -96,8 +96,7 @@ impl<'a> Run<'a> {
             Err(error) => Err(error),
         };
         let Holding { mut volumes, sessions, mut debt } = holding;
-        // Closes the streams, which is what releases the application if the sessions were not ended.
-        drop(sessions);
+        sessions.abandon().await;
         debt.pay(&self.steps).await;
         volumes.abandon().await;
         if debt.was_incurred() {

@@ -26,6 +26,8 @@ use crate::progress::millis;
 const STDERR: usize = 4096;
 /// How much a session may print between two markers, in lines.
 const LINES: usize = 100_000;
+/// How long a session that is given up may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The open sessions of one backup. Dropping them closes their streams, which releases the application.
 #[derive(Default)]
@@ -113,6 +115,21 @@ impl Sessions {
         match failed {
             Some(error) => Err(error),
             None => Ok(runs),
+        }
+    }
+}
+
+impl Sessions {
+    /// Ends what is still open, whatever its programs say to it, and gives them a moment to be gone:
+    /// their end is what releases the application. A stream that does not end is closed.
+    pub async fn abandon(mut self) {
+        while let Some(session) = self.open.pop() {
+            let name = session.hook.name.clone();
+            match timeout(FAREWELL, session.end()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(hook = name, %error, "a session was given up"),
+                Err(_) => tracing::warn!(hook = name, "a session did not end when its input did"),
+            }
         }
     }
 }
