@@ -17,10 +17,19 @@ pub fn target() -> PathBuf {
 }
 
 /// A cargo command in the checkout.
+///
+/// What cargo told this program about itself is taken out of the environment: build scripts that
+/// look at it would run again, and all that depends on them, whenever a person has built by hand.
 pub fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root()).args(arguments);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
