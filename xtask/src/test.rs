@@ -59,7 +59,8 @@ fn command(
     programs: &Path,
     archive: &Path,
 ) -> Result<std::process::Command> {
-    let mut command = cargo(&["test"]);
+    // All that fails is shown, not only what failed first.
+    let mut command = cargo(&["test", "--no-fail-fast"]);
     match &arguments.package {
         Some(package) => command.args(["--package", package]),
         None => command.arg("--workspace"),

@@ -49,18 +49,11 @@ struct LockFile {
 }
 
 impl LockFile {
-    fn ours(now: Timestamp) -> Self {
+    fn ours(now: Timestamp, owner: &str) -> Self {
         let (uid, gid) = host::ids();
+        let username = if owner.is_empty() { host::user_name() } else { owner.to_owned() };
         let pid = std::process::id() as i32;
-        Self {
-            time: now,
-            exclusive: false,
-            hostname: host::name(),
-            username: host::user_name(),
-            pid,
-            uid,
-            gid,
-        }
+        Self { time: now, exclusive: false, hostname: host::name(), username, pid, uid, gid }
     }
 
     /// Whether its owner is gone: not refreshed for long, or a process of this host that ended.
@@ -77,6 +70,7 @@ impl LockFile {
 /// A lock that this process holds.
 pub(crate) struct Lock {
     inner: Arc<Inner>,
+    owner: String,
     state: Mutex<State>,
     /// Held while the lock file is replaced or removed; `true` once it was removed.
     released: tokio::sync::Mutex<bool>,
@@ -88,12 +82,13 @@ struct State {
 }
 
 impl Lock {
-    /// Takes a non-exclusive lock.
-    pub(crate) async fn acquire(inner: &Arc<Inner>) -> Result<Self> {
+    /// Takes a non-exclusive lock in the name of `owner`.
+    pub(crate) async fn acquire(inner: &Arc<Inner>, owner: &str) -> Result<Self> {
         refuse_beside_exclusive(inner, None).await?;
-        let (file, refreshed) = create(inner).await?;
+        let (file, refreshed) = create(inner, owner).await?;
         let state = Mutex::new(State { file, refreshed });
-        let lock = Self { inner: Arc::clone(inner), state, released: Default::default() };
+        let lock =
+            Self { inner: Arc::clone(inner), owner: owner.to_owned(), state, released: Default::default() };
         // Whoever came in between has either seen our lock or is seen here.
         if let Err(error) = refuse_beside_exclusive(inner, Some(file)).await {
             lock.release().await?;
@@ -115,7 +110,7 @@ impl Lock {
             return Ok(());
         }
         self.expect_fresh()?;
-        let (file, refreshed) = create(&self.inner).await?;
+        let (file, refreshed) = create(&self.inner, &self.owner).await?;
         let before = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *state, State { file, refreshed }).file
@@ -163,11 +158,27 @@ fn path(file: &FileId) -> String {
     format!("locks/{file}")
 }
 
-async fn create(inner: &Inner) -> Result<(FileId, Timestamp)> {
+async fn create(inner: &Inner, owner: &str) -> Result<(FileId, Timestamp)> {
     let now = inner.options.clock.now();
-    let json =
-        serde_json::to_vec(&LockFile::ours(now)).map_err(|error| Error::Internal(error.to_string()))?;
+    let json = serde_json::to_vec(&LockFile::ours(now, owner))
+        .map_err(|error| Error::Internal(error.to_string()))?;
     Ok((unpacked::save(inner, "locks", json).await?, now))
+}
+
+/// Removes the locks of owners that are known to be dead.
+pub(crate) async fn remove_of(inner: &Inner, dead: &[String]) -> Result<usize> {
+    let mut removed = 0;
+    for (name, loaded) in unpacked::load_all(inner, "locks").await? {
+        let path = format!("locks/{name}");
+        // What cannot be read, or is no longer there, is nobody's that is known.
+        let Ok((_, json)) = loaded else { continue };
+        let Ok(lock) = unpacked::parse::<LockFile>(&path, &json) else { continue };
+        if dead.contains(&lock.username) {
+            inner.store.delete(&path).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 async fn refuse_beside_exclusive(inner: &Inner, own: Option<FileId>) -> Result<()> {

@@ -67,12 +67,23 @@ impl<'a> Run<'a> {
     /// What dead runs of this application left. Problems of theirs are this point's too: the
     /// application may still be held.
     async fn settle(&self) -> Result<Vec<Problem>> {
-        let BackupRequest { cluster, application, run, .. } = self.request;
-        Ok(sweep::settle_application(cluster, &application.id, run.as_str()).await?.problems)
+        let BackupRequest { cluster, application, run, repository, .. } = self.request;
+        let settled = sweep::settle_application(cluster, &application.id, run.as_str()).await?;
+        // Ours do not mind them, but stock restic takes them for living until they are half an hour old.
+        if !settled.runs.is_empty()
+            && let Err(error) = repository.remove_locks_of(&settled.runs).await
+        {
+            tracing::warn!(%error, "locks of dead runs stay until they are stale");
+        }
+        Ok(settled.problems)
+    }
+
+    fn owned(&self) -> WriterOptions {
+        WriterOptions { owner: self.request.run.to_string(), ..WriterOptions::default() }
     }
 
     async fn writer(&self) -> Result<Writer> {
-        Ok(self.request.repository.writer(WriterOptions::default()).await?)
+        Ok(self.request.repository.writer(self.owned()).await?)
     }
 
     /// From the first mover to the release of the application. Whatever happens, movers are gone

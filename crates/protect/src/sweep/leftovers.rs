@@ -88,8 +88,6 @@ async fn remove_one(cluster: &Cluster, of: &ResourceType, object: &RawObject, re
     let delete = Delete {
         uid: Some(metadata.uid.clone()),
         propagation: Some(Propagation::Background),
-        // Not zero: that would make a pod vanish from the API while its processes still write.
-        grace_seconds: (of.kind == "Pod").then_some(1),
         ..Delete::default()
     };
     let name = object.object_ref(of);

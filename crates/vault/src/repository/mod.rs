@@ -16,7 +16,7 @@ use crate::crypto::Key;
 use crate::error::{Error, Result};
 use crate::id::{FileId, SnapshotId};
 use crate::index::{Catalogue, IndexSource};
-use crate::lock::LockPolicy;
+use crate::lock::{self, LockPolicy};
 use crate::read::Reader;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
@@ -185,6 +185,15 @@ impl Repository {
     /// [`Error::Locked`], [`Error::Damaged`], [`Error::Storage`]
     pub async fn writer(&self, options: WriterOptions) -> Result<Writer> {
         Writer::start(Arc::clone(&self.inner), options).await
+    }
+
+    /// Removes the locks that writers of these owners left, and gives their number. They must be
+    /// known to be dead; other locks stay until they are stale.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn remove_locks_of(&self, dead: &[String]) -> Result<usize> {
+        lock::remove_of(&self.inner, dead).await
     }
 
     /// A reader: loads the index.

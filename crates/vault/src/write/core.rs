@@ -47,9 +47,9 @@ thread_local! {
 const SCRATCH_KEPT: usize = 9 << 20;
 
 impl Core {
-    pub(super) async fn start(repository: Arc<Inner>, options: WriterOptions) -> Result<Arc<Self>> {
+    pub(super) async fn start(repository: Arc<Inner>, options: &WriterOptions) -> Result<Arc<Self>> {
         let lock = match repository.options.locks {
-            LockPolicy::Lock => Some(Lock::acquire(&repository).await?),
+            LockPolicy::Lock => Some(Lock::acquire(&repository, &options.owner).await?),
             LockPolicy::NoLock => None,
         };
         // After the lock: from now on nobody removes what the index names.

@@ -29,8 +29,13 @@ use crate::snapshot::Snapshot;
 use crate::tree::Tree;
 
 /// How a writer uses the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriterOptions {
+    /// Who writes, recorded in the lock as its user: [`Repository::remove_locks_of`] finds it by this.
+    /// The user of this process if empty.
+    ///
+    /// [`Repository::remove_locks_of`]: crate::Repository::remove_locks_of
+    pub owner: String,
     /// Threads that hash, compress and encrypt chunks of large files, beside the callers' own.
     pub threads: usize,
     /// Packs that are sent at once; each takes 16 MiB.
@@ -40,7 +45,7 @@ pub struct WriterOptions {
 impl Default for WriterOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
-        Self { threads, uploads_in_flight: 4 }
+        Self { owner: String::new(), threads, uploads_in_flight: 4 }
     }
 }
 
@@ -63,7 +68,7 @@ struct Session {
 
 impl Writer {
     pub(crate) async fn start(inner: Arc<Inner>, options: WriterOptions) -> Result<Self> {
-        let core = Core::start(inner, options).await?;
+        let core = Core::start(inner, &options).await?;
         let session =
             Session { chunks: ChunkPool::start(&core, options.threads.max(1)), keeper: Keeper::start(&core) };
         Ok(Self { core, session: Arc::new(session) })

@@ -22,7 +22,8 @@ pub(super) async fn run(spec: &MoverSpec, work: CaptureWork, gate: Gate) -> Resu
     let stop = Arc::clone(gate.stop());
     let repository = spec.repository.open().await?;
     // Everything that takes time and needs no volume is done before the application is held.
-    let writer = repository.writer(WriterOptions::default()).await?;
+    let owned = WriterOptions { owner: spec.run.to_string(), ..WriterOptions::default() };
+    let writer = repository.writer(owned).await?;
     let captured = tokio::select! {
         captured = capture(&repository, &writer, &work, gate) => captured,
         () = stop.wait() => Err(Error::Stopped),
