@@ -117,8 +117,14 @@ impl Repository {
         options: OpenOptions,
     ) -> Result<Self> {
         let key = key_file::open(&store, password).await?;
-        let config = Config::load(&store, &key).await?;
-        Ok(Self::assemble(store, key, config, options))
+        match Config::load(&store, &key).await {
+            // With a key alone it is one whose making was cut short; with an index it was whole once.
+            Err(Error::NotFound { .. }) if !store.list("index").await?.is_empty() => {
+                Err(Error::damaged(store.locate("config"), "it is gone"))
+            }
+            Err(error) => Err(error),
+            Ok(config) => Ok(Self::assemble(store, key, config, options)),
+        }
     }
 
     fn assemble(store: Store, key: Key, config: Config, options: OpenOptions) -> Self {
