@@ -181,7 +181,8 @@ impl Steps {
     pub async fn run<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         self.observer.event(Event::Step { name });
-        let result = work.await;
+        // On the heap, so that a walk is not as large as its largest step at every level.
+        let result = Box::pin(work).await;
         let (start_millis, millis) = (millis(began - self.began), millis(began.elapsed()));
         self.observer.event(Event::StepDone { name, millis });
         let step = StepTime { name: name.to_owned(), start_millis, millis };

@@ -53,7 +53,7 @@ impl<'a> Shop<'a> {
 
     /// Waits until `kubectl` in the shop's namespace says what pleases.
     pub fn until(&self, arguments: &[&str], good: impl Fn(&str) -> bool) -> String {
-        until(self.site, Duration::from_secs(120), &[&["-n", &self.namespace], arguments].concat(), good)
+        until(self.site, Duration::from_secs(240), &[&["-n", &self.namespace], arguments].concat(), good)
     }
 
     /// A query of the shop's database.

@@ -67,7 +67,7 @@ pub fn nothing_temporary_is_left(stand: &Stand, program: &Program, namespace: &s
             // A pod that was told to end still has its grace period.
             until(
                 site,
-                Duration::from_secs(15),
+                Duration::from_secs(60),
                 &[&["get", kinds, "-n", place], &ours[..]].concat(),
                 |there| !there.lines().any(|line| is_ours(line.trim_end())),
             );

@@ -104,7 +104,8 @@ pub async fn backup(request: BackupRequest) -> Result<Point> {
     let scope = &application.spec.scope;
     let selector = Selector::new(scope)
         .map_err(|source| Error::Scope { application: application.name.clone(), source })?;
-    let mut held = Held::take(
+    // On the heap, here and below: these are large state machines, and callers have small stacks.
+    let mut held = Box::pin(Held::take(
         cluster,
         &application.id,
         run,
@@ -112,10 +113,10 @@ pub async fn backup(request: BackupRequest) -> Result<Point> {
         &request.dead,
         &request.observer,
         &request.cancel,
-    )
+    ))
     .await?;
     let result = match record(journal, started(&request)) {
-        Ok(()) => run::Run::new(&request, Arc::new(selector)).make(&mut held).await,
+        Ok(()) => Box::pin(run::Run::new(&request, Arc::new(selector)).make(&mut held)).await,
         Err(error) => Err(error),
     };
     let given_back = held.release().await;

@@ -284,7 +284,10 @@ impl Stderr {
 
     /// Waits a moment for what is still on its way.
     async fn settle(&mut self) {
-        let _ = timeout(Duration::from_secs(2), &mut self.task).await;
+        // One that was waited for to its end must not be asked again.
+        if !self.task.is_finished() {
+            let _ = timeout(Duration::from_secs(2), &mut self.task).await;
+        }
     }
 
     fn tail(&self) -> String {

@@ -31,7 +31,8 @@ use crate::sweep;
 /// [`Error::Journal`], [`Error::RestoreStopped`]
 pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
     let application = request.point.application.clone();
-    let held = Held::take(
+    // On the heap, here and below: these are large state machines, and callers have small stacks.
+    let held = Box::pin(Held::take(
         &request.cluster,
         &application,
         &request.run,
@@ -39,7 +40,7 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
         &request.dead,
         &request.observer,
         &request.cancel,
-    )
+    ))
     .await?;
     let stop = request.cancel.child_token();
     let relay = {
@@ -49,7 +50,6 @@ pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
             stop.cancel();
         }))
     };
-    // On the heap: it is a large state machine, and callers have small stacks.
     let outcome = Box::pin(Walk::begin(&request, stop)).await;
     drop(relay);
     let released = held.release().await;

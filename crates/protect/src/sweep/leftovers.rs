@@ -73,7 +73,7 @@ pub(super) async fn remove(cluster: &Cluster, which: &Which<'_>, report: &mut Sw
             Err(error) => return Err(error.into()),
         };
         for object in found.iter().filter(|object| which.includes(object) && !is_kept(object)) {
-            remove_one(cluster, &of, object, report).await;
+            Box::pin(remove_one(cluster, &of, object, report)).await;
         }
     }
     Ok(())

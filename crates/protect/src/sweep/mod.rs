@@ -55,7 +55,7 @@ pub async fn sweep(cluster: &Cluster) -> Result<SweepReport> {
     let alive = live_runs(cluster).await?;
     for record in exclusion::records(cluster, None).await? {
         if !alive.contains(record.run.as_str()) {
-            settle(cluster, &record, &mut report).await?;
+            Box::pin(settle(cluster, &record, &mut report)).await?;
         }
     }
     // Objects whose run has no record any more: it was killed between the two, or the record was
@@ -73,7 +73,7 @@ pub async fn settle_application(cluster: &Cluster, application: &AppId, run: &st
     let mut report = SweepReport::default();
     for record in exclusion::records(cluster, Some(application)).await? {
         if record.run.as_str() != run {
-            settle(cluster, &record, &mut report).await?;
+            Box::pin(settle(cluster, &record, &mut report)).await?;
         }
     }
     Ok(report)
