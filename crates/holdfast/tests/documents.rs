@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// First parts of codes.
-const ROOMS: [&str; 10] =
-    ["cli", "model", "vault", "cluster", "protect", "object", "hook", "volume", "restore", "sweep"];
+const ROOMS: [&str; 11] =
+    ["cli", "model", "vault", "cluster", "protect", "object", "file", "hook", "volume", "restore", "sweep"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

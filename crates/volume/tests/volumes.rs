@@ -152,7 +152,8 @@ async fn a_restore_that_was_cut_short_is_completed() {
     let again = bench.restore(&stored).await;
     assert_eq!(again.findings.problem_count, 0, "{:?}", again.findings);
     assert_same(&list(&bench.volume()), &list(&target));
-    assert!(again.bytes_written < 5 << 20, "what was right is kept: {} written", again.bytes_written);
+    // The first name of the linked file is the one that is gone, so its 5 MiB are written again.
+    assert!(again.bytes_written < 6 << 20, "what was right is kept: {} written", again.bytes_written);
     assert!(bench.restore(&stored).await.bytes_written == 0);
 }
 

@@ -154,7 +154,8 @@ mod tests {
                 };
                 assert_eq!(make(1).len(), length);
                 assert_eq!(make(1), make(1));
-                assert_ne!(make(1), make(2), "{kind:?} of {length}");
+                // One byte may well be the same.
+                assert!(length == 1 || make(1) != make(2), "{kind:?} of {length}");
             }
         }
     }

@@ -22,7 +22,7 @@ const MIX: &[Share] = &[
     Share { name: "log", suffix: "json", kind: Kind::Records, files: 7_500, least: 10_000, most: 400_000 },
     Share { name: "lib", suffix: "so", kind: Kind::Binary, files: 2_500, least: 20_000, most: 1_500_000 },
     Share { name: "media", suffix: "jpg", kind: Kind::Packed, files: 1_500, least: 40_000, most: 1_600_000 },
-    Share { name: "base", suffix: "db", kind: Kind::Pages, files: 12, least: 60 << 20, most: 90 << 20 },
+    Share { name: "base", suffix: "db", kind: Kind::Pages, files: 12, least: 45 << 20, most: 75 << 20 },
 ];
 
 /// Files that are the same as another one.

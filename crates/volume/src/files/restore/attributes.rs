@@ -68,7 +68,8 @@ impl Session {
         path: &dyn Fn() -> String,
     ) -> Result<(), Errno> {
         let mode = self.allowed_mode(node, path);
-        if !is_fresh || self.needs_owner(node) || self.needs_mode(mode) {
+        // What was created was decided by the node's own mode, also where not all of it is allowed.
+        if !is_fresh || self.needs_owner(node) || self.needs_mode(node.mode.permissions()) {
             self.own(&fd, node)?;
             fs::fchmod(&fd, Mode::from_raw_mode(mode))?;
         }

@@ -153,10 +153,11 @@ impl RestoredFile {
 
     fn put(&self, session: &Session, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let (fd, is_fresh) = self.open(session)?;
-        if !is_fresh || !is_hole(bytes) {
-            write_all(&fd, offset, bytes)?;
-            session.progress.moved(bytes.len() as u64);
+        if is_hole(bytes) && (is_fresh || punch(&fd, offset, bytes.len())?) {
+            return Ok(());
         }
+        write_all(&fd, offset, bytes)?;
+        session.progress.moved(bytes.len() as u64);
         Ok(())
     }
 
@@ -251,6 +252,15 @@ pub(super) fn not_restored(path: String, error: Errno) -> Problem {
 
 fn is_hole(bytes: &[u8]) -> bool {
     bytes.len() >= HOLE && bytes.chunks(ZEROS.len()).all(|piece| piece == &ZEROS[..piece.len()])
+}
+
+/// Makes a hole where something else may be; `false` if the file system has none.
+fn punch(fd: &OwnedFd, offset: u64, length: usize) -> Result<bool, Errno> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match fs::fallocate(fd, flags, offset, length as u64) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 fn write_all(fd: &OwnedFd, mut offset: u64, mut bytes: &[u8]) -> Result<(), Errno> {
