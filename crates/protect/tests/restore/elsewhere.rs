@@ -20,9 +20,9 @@ async fn deploy(site: &Site) {
     let patch = r#"{"imagePullSecrets":[{"name":"registry"}]}"#;
     site.kubectl(&["-n", "shop", "patch", "serviceaccount", "default", "-p", patch]).await.unwrap();
     for (owner, kind, owned) in [
-        ("till/front", "Till", "till-state"),
+        ("tills.shop.example/front", "Till", "till-state"),
         ("deployment/web", "Deployment", "web-state"),
-        ("till/front", "Till", "till-claim"),
+        ("tills.shop.example/front", "Till", "till-claim"),
     ] {
         let uid =
             site.kubectl(&["-n", "shop", "get", owner, "-o", "jsonpath={.metadata.uid}"]).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_application_of_one_site_runs_at_another() {
 
 async fn owners_are_linked(site: &Site) {
     let till = site
-        .kubectl(&["-n", "shop-eu", "get", "till/front", "-o", "jsonpath={.metadata.uid}"])
+        .kubectl(&["-n", "shop-eu", "get", "tills.shop.example/front", "-o", "jsonpath={.metadata.uid}"])
         .await
         .unwrap();
     let maps = objects(site, &kinds::config_maps(), "shop-eu").await;
