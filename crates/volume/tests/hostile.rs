@@ -10,7 +10,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -247,8 +247,10 @@ async fn absurd_sizes_are_named_and_cost_nothing() {
     );
     assert_eq!(fs::read(bench.target().join("huge")).unwrap(), b"content");
     assert_eq!(fs::read(bench.target().join("fine")).unwrap(), b"content");
-    let blocks: u64 = list(&bench.target()).len() as u64;
-    assert!(blocks < 10);
+    // Never read: whether a file system takes the lost file's length as one hole is its own affair.
+    let entries = fs::read_dir(bench.target()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    let used: Vec<u64> = entries.map(|meta| meta.blocks() * 512).collect();
+    assert!(used.len() <= 4 && used.iter().sum::<u64>() < 1 << 20, "{used:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
