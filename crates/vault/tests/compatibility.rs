@@ -136,3 +136,78 @@ async fn stock_restic_continues_from_our_snapshot_and_we_from_its() {
     restic.check();
     assert_eq!(repository.snapshots().await.unwrap().len(), 3);
 }
+
+/// Three pieces in a file of holes that is longer than 32 bits can count.
+fn make_huge(path: &Path) -> u64 {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::create(path).unwrap();
+    let size = (4 << 30) + (5 << 20) + 3;
+    file.set_len(size).unwrap();
+    for (seed, at) in [(1, 0), (2, (4 << 30) - 500_000), (3, size - 1_000_000)] {
+        file.write_all_at(&support::noise(seed, 1_000_000), at).unwrap();
+    }
+    size
+}
+
+/// Takes what is written and compares it with a file, piece by piece.
+struct Same {
+    file: std::fs::File,
+    at: u64,
+}
+
+impl tokio::io::AsyncWrite for Same {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        use std::os::unix::fs::FileExt;
+        let mut wanted = vec![0; bytes.len()];
+        self.file.read_exact_at(&mut wanted, self.at)?;
+        assert!(bytes == wanted, "the content differs after byte {}", self.at);
+        self.at += bytes.len() as u64;
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: reads and writes files beyond 4 GiB"]
+async fn long_files_beyond_four_gibibytes_survive_in_both_directions() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("source")).unwrap();
+    let huge = scene.path("source/huge");
+    let size = make_huge(&huge);
+    let (stock, ours) = (scene.path("stock"), scene.path("ours"));
+
+    Restic::on(&stock).run(["init"]);
+    Restic::on(&stock).run(["backup", scene.path("source").to_str().unwrap()]);
+    let repository = support::open(&stock).await;
+    let (_, snapshot) = repository.snapshots().await.unwrap().pop().unwrap();
+    let reader = repository.reader().await.unwrap();
+    let node = reader.lookup(&snapshot.tree, huge.to_str().unwrap()).await.unwrap().unwrap();
+    let mut same = Same { file: std::fs::File::open(&huge).unwrap(), at: 0 };
+    reader.file(&node, &mut same).await.unwrap();
+    assert_eq!((node.size, same.at), (size, size));
+
+    let repository = support::create(&ours).await;
+    let (id, _) = backup(&repository, &scene.path("source")).await;
+    let restored = scene.path("restored");
+    Restic::on(&ours).check();
+    Restic::on(&ours).run(["restore", &id.to_string(), "--sparse", "--target", restored.to_str().unwrap()]);
+    let compared = std::process::Command::new("cmp").arg(&huge).arg(restored.join("huge")).status().unwrap();
+    assert!(compared.success(), "what stock restic restored differs");
+}

@@ -16,6 +16,7 @@ use holdfast_vault::{
     BlobId, CheckOptions, CheckReport, IndexSource, NodeKind, OpenOptions, Repository, Snapshot,
     WriterOptions,
 };
+use support::files::copy_directory;
 use support::walk;
 
 /// What happens to a file.
@@ -112,19 +113,6 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     }
     files.sort();
     files
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_directory(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 fn inflict(damage: Damage, path: &Path, sibling: Option<&Path>) {

@@ -104,3 +104,17 @@ fn make_devices(root: &Path) {
     mknodat(CWD, root.join("loop"), FileType::BlockDevice, 0o660.into(), makedev(7, 200)).unwrap();
     std::os::unix::fs::chown(root.join("one"), Some(1234), Some(4321)).unwrap();
 }
+
+/// Copies a directory and all below it.
+pub fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_directory(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}

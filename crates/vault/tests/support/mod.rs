@@ -2,10 +2,13 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub mod bytes;
 pub mod files;
+pub mod golden;
 pub mod restic;
 pub mod walk;
 
+pub use bytes::{noise, text};
 use holdfast_vault::{CreateOptions, Credentials, Repository, RepositoryPassword, Store, StoreOptions};
 
 /// Password of the tests' repositories.
@@ -29,22 +32,4 @@ pub fn store(directory: &std::path::Path) -> Store {
 
 pub fn password() -> RepositoryPassword {
     RepositoryPassword::new(PASSWORD)
-}
-
-/// xorshift64*: the same bytes for the same seed, everywhere.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes()
-    });
-    words.flatten().take(length).collect()
-}
-
-/// Text-like bytes that compress to about a third.
-pub fn text(seed: u64, length: usize) -> Vec<u8> {
-    let words = noise(seed, length / 2 + 8);
-    words.iter().flat_map(|byte| format!("word{} ", byte % 97).into_bytes()).take(length).collect()
 }

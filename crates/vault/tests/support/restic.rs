@@ -8,12 +8,18 @@ use std::sync::OnceLock;
 /// Stock restic working on one repository.
 pub struct Restic {
     repository: PathBuf,
+    password: String,
     cache: tempfile::TempDir,
 }
 
 impl Restic {
     pub fn on(repository: &Path) -> Self {
-        Self { repository: repository.to_owned(), cache: tempfile::tempdir().unwrap() }
+        Self::with_password(repository, super::PASSWORD)
+    }
+
+    pub fn with_password(repository: &Path, password: &str) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        Self { repository: repository.to_owned(), password: password.to_owned(), cache }
     }
 
     /// Runs a command that must succeed and returns what it prints.
@@ -36,7 +42,7 @@ impl Restic {
             .arg("--cache-dir")
             .arg(self.cache.path())
             .args(arguments)
-            .env("RESTIC_PASSWORD", super::PASSWORD)
+            .env("RESTIC_PASSWORD", &self.password)
             .env("GOMAXPROCS", "2")
             .output()
             .unwrap()
