@@ -11,6 +11,8 @@ mod clock;
 mod compress;
 mod crypto;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod id;
 mod index;
@@ -28,7 +30,7 @@ pub use check::{CheckOptions, CheckProgress, CheckReport, Finding};
 pub use clock::Clock;
 pub use error::{Error, Result};
 pub use id::{BlobId, BlobKind, FileId, IndexId, InvalidId, PackId, SnapshotId};
-pub use index::IndexSource;
+pub use index::{IndexSource, Position};
 pub use lock::LockPolicy;
 pub use read::{FetchReport, Reader};
 pub use repository::{CreateOptions, KeyCost, OpenOptions, Repository, RepositoryPassword};

@@ -15,8 +15,10 @@ use crate::point::PointSummary;
 const LONGEST_POINT: u64 = 64 << 20;
 /// An object longer than this is not read into memory.
 const LONGEST_OBJECT: u64 = 64 << 20;
-/// How many directories are fetched at once.
+/// How many directories are fetched at once, and how many bytes of JSON they may have together,
+/// unless a single one has more.
 const BATCH: usize = 64;
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// A recovery point that can be read. Cheap to clone but for the point itself.
 #[derive(Clone)]
@@ -47,6 +49,19 @@ pub struct ObjectEntry {
 }
 
 impl ObjectEntry {
+    /// The object whose file lies at `path`, which ends in `<name>.json`.
+    pub(crate) fn at(
+        path: String,
+        resource: ResourceType,
+        namespace: Option<String>,
+        content: Vec<BlobId>,
+        size: u64,
+    ) -> Self {
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let name = file.strip_suffix(".json").filter(|name| !name.contains('~')).map(str::to_owned);
+        Self { resource, namespace, name, path, content, size }
+    }
+
     /// The object by name, if its file tells the name.
     pub fn object_ref(&self) -> Option<ObjectRef> {
         let name = self.name.clone()?;
@@ -171,7 +186,7 @@ impl Walk {
         if self.pending.is_empty() {
             return None;
         }
-        let batch = self.pending.split_off(self.pending.len().saturating_sub(BATCH));
+        let batch = self.pending.split_off(self.pending.len() - self.batch_length());
         let ids: Vec<BlobId> = batch.iter().map(|place| place.tree).collect();
         let trees = self.point.reader.trees(&ids).await;
         let mut found = Vec::new();
@@ -187,6 +202,16 @@ impl Walk {
             }
         }
         Some(found)
+    }
+
+    /// How many of the pending directories are read next: at least one.
+    fn batch_length(&self) -> usize {
+        let mut room = BATCH_BYTES;
+        let fits = |place: &&Place| {
+            let size = self.point.reader.size_of(BlobKind::Tree, &place.tree).unwrap_or(0);
+            room.checked_sub(size).map(|left| room = left).is_some()
+        };
+        self.pending.iter().rev().take(BATCH).take_while(fits).count().max(1)
     }
 
     fn visit(&mut self, place: &Place, node: &Node, found: &mut Vec<Result<ObjectEntry, Problem>>) {
@@ -232,9 +257,9 @@ fn entry_of(point: &Point, directory: &[String], node: &Node) -> Result<ObjectEn
     else {
         return Err(problem("no object of a point lies here"));
     };
-    let Some(name) = file.strip_suffix(".json").filter(|_| node.kind == NodeKind::File) else {
+    if !file.ends_with(".json") || node.kind != NodeKind::File {
         return Err(problem("this is not the file of an object"));
-    };
+    }
     let Some(resource) = type_of(point, group, version, plural) else {
         return Err(problem("point.json does not know this type of object"));
     };
@@ -242,9 +267,7 @@ fn entry_of(point: &Point, directory: &[String], node: &Node) -> Result<ObjectEn
     if resource.namespaced != namespace.is_some() {
         return Err(problem("the type of object and the directory disagree about a namespace"));
     }
-    let name = (!name.contains('~')).then(|| name.to_owned());
-    let (resource, content) = (resource.clone(), node.blobs().to_vec());
-    Ok(ObjectEntry { resource, namespace, name, content, size: node.size, path })
+    Ok(ObjectEntry::at(path, resource.clone(), namespace, node.blobs().to_vec(), node.size))
 }
 
 /// The type whose objects lie below `resources/<group>/<version>/<plural>`.

@@ -6,8 +6,9 @@
 //! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
 //! after the workloads are ready.
 //!
-//! Memory does not grow with the number of objects: a batch is fetched while another is applied,
-//! and of what went well only counts are kept.
+//! Memory hardly grows with the number of objects: of those of a level only names and places are
+//! known at once, a batch is fetched while another is applied, and of what went well only counts are
+//! kept.
 
 mod booking;
 mod claims;
@@ -17,6 +18,7 @@ mod existing;
 mod object;
 mod owners;
 mod quantity;
+mod queue;
 mod quota;
 mod ready;
 mod request;

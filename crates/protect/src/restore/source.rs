@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use holdfast_model::Problem;
 use holdfast_model::restore::read::MOST_BYTES;
-use holdfast_vault::{BlobId, BlobKind};
+use holdfast_vault::{BlobId, BlobKind, Reader};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::queue::Queue;
 use crate::point::{ObjectEntry, OpenPoint};
 
 /// An object of a point, or why it cannot be had.
@@ -29,18 +30,20 @@ pub(super) struct Lost {
     pub(super) problem: Problem,
 }
 
-/// Plain bytes of one batch; two batches may be in memory.
-const BATCH_BYTES: u64 = 12 << 20;
+/// Plain bytes of one batch. Three may be in memory: one that is applied, one that waits, and one
+/// that is being fetched.
+const BATCH_BYTES: u64 = 4 << 20;
 /// Objects of one batch.
-const BATCH_OBJECTS: usize = 12_000;
+const BATCH_OBJECTS: usize = 2_000;
 
-/// Fetches the JSON of these objects. The order is that of the vault, not of the entries.
+/// Fetches the JSON of these objects. The order is that of the vault, not of the entries: all of
+/// them are known, by little more than their names, before the first is fetched.
 pub(super) fn fetch(
     point: &OpenPoint,
     entries: impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static,
 ) -> impl Stream<Item = Fetched> + Send + 'static {
     let (sender, receiver) = mpsc::channel(1);
-    let fetcher = Fetcher { point: point.clone(), sender };
+    let fetcher = Fetcher { reader: point.reader.clone(), sender };
     let task = AbortOnDropHandle::new(tokio::spawn(fetcher.run(entries)));
     let batches = futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
         let batch: Vec<Fetched> = receiver.recv().await?;
@@ -50,69 +53,66 @@ pub(super) fn fetch(
 }
 
 struct Fetcher {
-    point: OpenPoint,
+    reader: Reader,
     sender: mpsc::Sender<Vec<Fetched>>,
-}
-
-#[derive(Default)]
-struct Batch {
-    entries: Vec<ObjectEntry>,
-    bytes: u64,
-    unusable: Vec<Fetched>,
 }
 
 impl Fetcher {
     async fn run(self, entries: impl Stream<Item = Result<ObjectEntry, Problem>> + Send) {
         let mut entries = std::pin::pin!(entries);
-        let mut batch = Batch::default();
+        let mut queue = Queue::default();
         while let Some(entry) = entries.next().await {
-            match entry
-                .map_err(|problem| Box::new(Lost { entry: None, problem }))
-                .and_then(|entry| self.sized(entry))
+            let queued = match entry {
+                Ok(entry) => self.enqueue(entry, &mut queue),
+                Err(problem) => Err(Box::new(Lost { entry: None, problem })),
+            };
+            if let Err(lost) = queued
+                && self.sender.send(vec![Err(lost)]).await.is_err()
             {
-                Ok((entry, size)) => {
-                    batch.bytes += size;
-                    batch.entries.push(entry);
-                }
-                Err(lost) => batch.unusable.push(Err(lost)),
-            }
-            let full = batch.bytes >= BATCH_BYTES || batch.entries.len() >= BATCH_OBJECTS;
-            if full && !self.hand_on(std::mem::take(&mut batch)).await {
                 return;
             }
         }
-        self.hand_on(batch).await;
+        for batch in queue.batches(BATCH_BYTES, BATCH_OBJECTS) {
+            let fetched = self.fetch(batch).await;
+            if self.sender.send(fetched).await.is_err() {
+                return;
+            }
+        }
     }
 
-    /// The entry with the size that the vault, not the point, says it has.
-    fn sized(&self, entry: ObjectEntry) -> Result<(ObjectEntry, u64), Box<Lost>> {
-        let [id] = entry.content.as_slice() else {
+    /// Queues an object, with the size that the vault, not the point, says it has.
+    fn enqueue(&self, entry: ObjectEntry, queue: &mut Queue) -> Result<(), Box<Lost>> {
+        let [id] = *entry.content.as_slice() else {
             let reason = format!("it is stored in {} pieces, an object has one", entry.content.len());
             return Err(lost(entry, reason));
         };
-        let Some(size) = self.point.reader.size_of(BlobKind::Data, id) else {
+        let size = self.reader.size_of(BlobKind::Data, &id);
+        let position = self.reader.position_of(BlobKind::Data, &id);
+        let (Some(size), Some(position)) = (size, position) else {
             let reason = format!("its blob {id} is in no index of the vault");
             return Err(lost(entry, reason));
         };
-        if size > MOST_BYTES as u64 {
-            let reason = format!("it has {size} bytes, no object has more than {MOST_BYTES}");
-            return Err(lost(entry, reason));
+        match u32::try_from(size) {
+            Ok(size) if size as usize <= MOST_BYTES => queue.push(entry, id, position, size),
+            _ => {
+                let reason = format!("it has {size} bytes, no object has more than {MOST_BYTES}");
+                return Err(lost(entry, reason));
+            }
         }
-        Ok((entry, size))
+        Ok(())
     }
 
-    /// Fetches a batch and sends it; `false` when nobody wants more.
-    async fn hand_on(&self, batch: Batch) -> bool {
-        let mut wanted: HashMap<BlobId, Vec<ObjectEntry>> = HashMap::new();
-        for entry in batch.entries {
+    async fn fetch(&self, batch: Vec<ObjectEntry>) -> Vec<Fetched> {
+        let mut wanted: HashMap<BlobId, Vec<ObjectEntry>> = HashMap::with_capacity(batch.len());
+        for entry in batch {
             let Some(id) = entry.content.first().copied() else { continue };
             wanted.entry(id).or_default().push(entry);
         }
-        let mut done = batch.unusable;
+        let mut done = Vec::with_capacity(wanted.len());
         let ids: Vec<BlobId> = wanted.keys().copied().collect();
         let received: Arc<Mutex<Vec<(BlobId, Bytes)>>> = Arc::default();
         let sink = received.clone();
-        let fetched = self.point.reader.fetch_all(ids, move |id, bytes| {
+        let fetched = self.reader.fetch_all(ids, move |id, bytes| {
             let piece = (*id, Bytes::copy_from_slice(bytes));
             sink.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
             Ok(())
@@ -132,7 +132,7 @@ impl Fetcher {
             done.extend(entries.into_iter().map(|entry| Ok((entry, bytes.clone()))));
         }
         done.extend(wanted.into_values().flatten().map(|entry| Err(lost(entry, failure.clone()))));
-        self.sender.send(done).await.is_ok()
+        done
     }
 }
 

@@ -17,10 +17,10 @@ pub(crate) struct IndexedPack {
 }
 
 /// What an index file says.
-pub(super) struct IndexFile {
-    pub(super) packs: Vec<IndexedPack>,
+pub(crate) struct IndexFile {
+    pub(crate) packs: Vec<IndexedPack>,
     /// Index files that this one replaces (written by restic before 0.17).
-    pub(super) supersedes: Vec<IndexId>,
+    pub(crate) supersedes: Vec<IndexId>,
 }
 
 /// The JSON of an index file.
@@ -80,7 +80,7 @@ struct WireBlob {
 }
 
 /// Reads the JSON of an index file.
-pub(super) fn decode(json: &[u8]) -> serde_json::Result<IndexFile> {
+pub(crate) fn decode(json: &[u8]) -> serde_json::Result<IndexFile> {
     let file: WireFile = serde_json::from_slice(json)?;
     let packs = file.packs.unwrap_or_default().into_iter();
     Ok(IndexFile {

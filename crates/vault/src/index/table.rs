@@ -17,6 +17,14 @@ pub(crate) struct Location {
     pub(crate) blob: PackedBlob,
 }
 
+/// Where a blob lies, ordered as blobs are best read: pack by pack, each from start to end. It means
+/// something only beside others of the same [`crate::Reader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pack: u32,
+    offset: u32,
+}
+
 /// One blob in 48 bytes. The kind is the top bit of `length`; raw blobs have a `plain` of 0.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -165,6 +173,11 @@ impl Index {
         self.shard(id).find(kind, id).next().map(|entry| entry.blob().plain_length())
     }
 
+    /// Where the blob is read from, if it lies anywhere.
+    pub(crate) fn position(&self, kind: BlobKind, id: &BlobId) -> Option<Position> {
+        self.shard(id).find(kind, id).next().map(|entry| Position { pack: entry.pack, offset: entry.offset })
+    }
+
     /// All packs.
     pub(crate) fn packs(&self) -> Vec<PackId> {
         self.packs.read().unwrap_or_else(PoisonError::into_inner).ids.clone()
@@ -214,6 +227,12 @@ mod tests {
             let other = if kind == BlobKind::Tree { BlobKind::Data } else { BlobKind::Tree };
             assert!(index.has(kind, &blob.id) && !index.has(other, &blob.id));
             assert_eq!(index.plain_length(kind, &blob.id), Some(blob.plain_length()));
+            let before = n.checked_sub(1).map(|n| (BlobId::of(&n.to_le_bytes()), n / 100 % 3 == 0));
+            let before =
+                before.map(|(id, is_tree)| (id, if is_tree { BlobKind::Tree } else { BlobKind::Data }));
+            let before = before.and_then(|(id, kind)| index.position(kind, &id));
+            assert!(before < index.position(kind, &blob.id));
+            assert_eq!(index.position(other, &blob.id), None);
         }
         assert_eq!(index.packs().len(), 50);
     }

@@ -16,7 +16,7 @@ pub use fetch::FetchReport;
 use self::cache::TreeCache;
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind};
-use crate::index::Index;
+use crate::index::{Index, Position};
 use crate::repository::Inner;
 use crate::tree::{Node, NodeKind, Tree};
 
@@ -134,6 +134,12 @@ impl Reader {
     /// Plain length of a blob in bytes, without reading it.
     pub fn size_of(&self, kind: BlobKind, id: &BlobId) -> Option<u64> {
         self.index.plain_length(kind, id).map(u64::from)
+    }
+
+    /// Where a blob lies. Many blobs are fetched with the fewest reads, a bounded piece at a time,
+    /// in the order of their positions.
+    pub fn position_of(&self, kind: BlobKind, id: &BlobId) -> Option<Position> {
+        self.index.position(kind, id)
     }
 
     /// Fetches every wanted data blob once, pack by pack, several at a time, verified, in no

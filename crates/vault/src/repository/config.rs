@@ -53,7 +53,7 @@ impl Config {
     }
 
     /// Reads the version first: what a newer one adds or changes must not hide it.
-    fn parse(json: &[u8]) -> serde_json::Result<Self> {
+    pub(crate) fn parse(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             version: u64,

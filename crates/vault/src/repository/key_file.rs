@@ -33,8 +33,8 @@ impl KeyCost {
     }
 }
 
-/// More memory than this is not spent on a key file's word (128 · N · r bytes).
-const MAX_MEMORY: u64 = 1 << 30;
+/// No more bytes than these are mixed on a key file's word: 128 · N · r of memory, p times over.
+const MAX_WORK: u64 = 1 << 30;
 
 #[derive(Serialize, Deserialize)]
 struct KeyFile {
@@ -115,22 +115,40 @@ fn try_open(name: &str, content: &[u8], password: &RepositoryPassword) -> Result
 }
 
 impl KeyFile {
-    fn derive(&self, password: &RepositoryPassword) -> Result<Key, String> {
+    /// What deriving a key costs, as far as that can be afforded.
+    fn params(&self) -> Result<scrypt::Params, String> {
         if self.kdf != "scrypt" {
             return Err(format!("its key derivation `{}` is not known", self.kdf));
         }
-        let memory = self.n.checked_mul(128 * u64::from(self.r));
-        if !self.n.is_power_of_two() || memory.is_none_or(|bytes| bytes > MAX_MEMORY) {
-            return Err(format!("its scrypt parameters N={}, r={} are out of bounds", self.n, self.r));
+        let Self { n, r, p, .. } = self;
+        let work =
+            [u64::from(*r), u64::from(*p)].iter().try_fold(128u64, |work, factor| work.checked_mul(*factor));
+        let work = work.and_then(|work| work.checked_mul(*n));
+        if !n.is_power_of_two() || work.is_none_or(|bytes| bytes > MAX_WORK) {
+            return Err(format!("its scrypt parameters N={n}, r={r}, p={p} are out of bounds"));
         }
-        let log_n = self.n.trailing_zeros() as u8;
-        let params = scrypt::Params::new(log_n, self.r, self.p).map_err(|error| error.to_string())?;
+        scrypt::Params::new(n.trailing_zeros() as u8, *r, *p).map_err(|error| error.to_string())
+    }
+
+    fn derive(&self, password: &RepositoryPassword) -> Result<Key, String> {
+        let params = self.params()?;
         let salt = BASE64.decode(&self.salt).map_err(|error| error.to_string())?;
         let mut derived = Zeroizing::new([0; 64]);
         scrypt::scrypt(password.expose().as_bytes(), &salt, &params, derived.as_mut())
             .map_err(|error| error.to_string())?;
         Ok(Key::from_bytes(&derived))
     }
+}
+
+/// Everything that is done with a key file before a password is tried.
+#[cfg(fuzzing)]
+pub(crate) fn look_at(content: &[u8]) -> Option<()> {
+    let file: KeyFile = serde_json::from_slice(content).ok()?;
+    let _ = file.params().ok()?;
+    let _ = BASE64.decode(&file.salt).ok()?;
+    let mut sealed = BASE64.decode(&file.data).ok()?;
+    Key::from_bytes(&[7; 64]).open_in_place(&mut sealed).ok()?;
+    Some(())
 }
 
 #[cfg(test)]
@@ -164,19 +182,21 @@ mod tests {
 
     #[test]
     fn absurd_scrypt_parameters_are_refused() {
-        let file = |n, r| KeyFile {
+        let file = |n, r, p| KeyFile {
             created: Timestamp::UNIX_EPOCH,
             username: String::new(),
             hostname: String::new(),
             kdf: "scrypt".to_owned(),
             n,
             r,
-            p: 1,
+            p,
             salt: String::new(),
             data: String::new(),
         };
-        for (n, r) in [(1 << 60, 8), (1 << 10, u32::MAX), (0, 8), (1000, 8)] {
-            assert!(file(n, r).derive(&RepositoryPassword::new("x")).is_err(), "{n} {r}");
+        let absurd =
+            [(1 << 60, 8, 1), (1 << 10, u32::MAX, 1), (0, 8, 1), (1000, 8, 1), (1 << 15, 8, 1 << 20)];
+        for (n, r, p) in absurd {
+            assert!(file(n, r, p).derive(&RepositoryPassword::new("x")).is_err(), "{n} {r} {p}");
         }
     }
 }

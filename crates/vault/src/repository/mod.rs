@@ -23,6 +23,9 @@ use crate::store::Store;
 use crate::write::{Writer, WriterOptions};
 use config::Config;
 
+#[cfg(fuzzing)]
+pub(crate) use {config::Config as ConfigFile, key_file::look_at as look_at_key_file};
+
 /// The password that opens a repository. Never printed.
 #[derive(Clone)]
 pub struct RepositoryPassword(Zeroizing<String>);
