@@ -12,7 +12,10 @@ const CARGO_DENY: &str = "0.20.2";
 /// Format, lints, documents, licences, tests.
 pub fn ci() -> Result<()> {
     let mut stages = Stages::default();
-    stages.run("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    stages.run("format", || {
+        run(&mut cargo(&["fmt", "--all", "--check"]))?;
+        run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
+    })?;
     stages.run("schemas", schema::check)?;
     stages.run("clippy", || {
         run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))

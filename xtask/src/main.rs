@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo`, `test`, `ci`, `bench`, `image`, `schema`.
+//! Developer commands: `cargo xtask demo`, `test`, `ci`, `bench`, `fuzz`, `image`, `schema`.
 
 // In a program of several modules `pub` says that other modules use an item; there is no outside.
 #![allow(unreachable_pub)]
@@ -6,6 +6,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod fuzz;
 mod image;
 mod schema;
 mod stage;
@@ -32,6 +33,8 @@ enum Command {
     Ci,
     /// Measure Holdfast beside restic, kopia and the bare API, and hold it against its bars
     Bench(bench::Arguments),
+    /// Feed hostile bytes to everything that reads what others wrote
+    Fuzz(fuzz::Arguments),
     /// Write the OCI archive of the image that holds `holdfast`
     Image(image::Arguments),
     /// Write the JSON Schemas of the manifests to docs/schema
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         Command::Test(arguments) => test::run_all(&arguments),
         Command::Ci => checks::ci(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Schema => schema::write(),
     }

@@ -1,17 +1,21 @@
 //! Every test, with all that the scenarios on real clusters need built first.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
-use crate::image;
 use crate::stage::Stages;
 use crate::workspace::{build_tests, cargo, run};
+use crate::{fuzz, image};
+
+/// How long each fuzz target runs in a long test.
+const FUZZ_EACH: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Arguments {
-    /// Also run what is too slow for every change: second makes and versions, very large data, long races
+    /// Also run what is too slow for every change: second makes and versions, very large data, long races, fuzzing
     #[arg(long)]
     long: bool,
     /// Only this package
@@ -35,7 +39,11 @@ pub fn stages_of(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
     stages.run("servers and tools", || parts(arguments.long, &cache))?;
     let programs = stages.run("programs", build_tests)?;
     let archive = stages.run("image", || image::write(&programs.join("holdfast"), &image::default_path()))?;
-    stages.run("tests", || run(&mut command(arguments, &cache, &programs, &archive)?))
+    stages.run("tests", || run(&mut command(arguments, &cache, &programs, &archive)?))?;
+    if arguments.long {
+        stages.run("fuzzing", || fuzz::run_all(FUZZ_EACH))?;
+    }
+    Ok(())
 }
 
 /// Builds what the tests run against, unless the cache has it.

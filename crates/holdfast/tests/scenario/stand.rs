@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use holdfast_testbed::{Cache, Part, Reporter, S3, Site, host, images};
+use holdfast_testbed::{Cache, KUBERNETES, Part, Reporter, S3, Site, host, images};
 
 /// The setting of the scenarios.
 pub struct Stand {
@@ -27,16 +27,34 @@ static STAND: LazyLock<Stand> = LazyLock::new(|| {
     })
 });
 
+/// The Kubernetes that is one minor version older than the others of the tests.
+const OLDER: &str = "1.35.4";
+
 /// A site with a node that has the program's image and the database's.
 pub async fn site(name: &str) -> holdfast_testbed::Result<Site> {
+    site_of(name, KUBERNETES).await
+}
+
+async fn site_of(name: &str, kubernetes: &str) -> holdfast_testbed::Result<Site> {
     let postgres = images::postgres(&Cache::of_user()?, &Reporter::stderr())?;
-    Site::builder(name).node().kwok_nodes(1).image(image()).image(postgres).start().await
+    let site = Site::builder(name).kubernetes(kubernetes).node().kwok_nodes(1);
+    site.image(image()).image(postgres).start().await
 }
 
 impl Stand {
     /// The setting, started by whoever comes first. It ends with the process.
     pub fn get() -> &'static Stand {
         &STAND
+    }
+
+    /// A setting of its own: MinIO, and a first site with an older Kubernetes than the second's.
+    pub fn of_other_makes() -> Self {
+        host::prepare(&Reporter::stderr()).expect("this machine can hold sites");
+        block_on(async {
+            let s3 = S3::minio().await.expect("MinIO");
+            let (a, b) = tokio::try_join!(site_of("old", OLDER), site("young")).expect("two sites");
+            Self { a, b, s3 }
+        })
     }
 
     /// Runs a future on the scenarios' runtime.
