@@ -35,8 +35,8 @@ fn placed(mut tree: Tree, below: Option<BlobId>) -> Tree {
     tree
 }
 
-/// A repository with the snapshot of a volume whose trees these are.
-async fn forge(trees: Vec<Tree>) -> (Reader, Snapshot) {
+/// A repository with the snapshot of a volume whose trees these are, unless one cannot be written.
+async fn forge(trees: Vec<Tree>) -> Option<(Reader, Snapshot)> {
     let password = RepositoryPassword::new("fuzz");
     let store = Store::in_memory();
     let repository = Repository::create(store, &password, CreateOptions::default()).await;
@@ -47,17 +47,17 @@ async fn forge(trees: Vec<Tree>) -> (Reader, Snapshot) {
         storing.data(CONTENT).expect("content is stored");
         let mut below = None;
         for tree in trees {
-            below = Some(storing.tree(&placed(tree, below)).expect("a tree is stored"));
+            below = Some(storing.tree(&placed(tree, below)).ok()?);
         }
         let mut volume = Node::new("volume", NodeKind::Dir);
         volume.mode = Mode::from_unix(0o040_755);
         volume.subtree = below;
-        storing.tree(&Tree { nodes: vec![volume] }).expect("the root is stored")
+        storing.tree(&Tree { nodes: vec![volume] }).ok()
     });
-    let snapshot = Snapshot::new(Timestamp::UNIX_EPOCH, root.await.expect("storing ends"));
+    let snapshot = Snapshot::new(Timestamp::UNIX_EPOCH, root.await.expect("storing ends")?);
     writer.commit(snapshot.clone()).await.expect("the snapshot is stored");
     writer.close().await.expect("the writer is closed");
-    (repository.reader().await.expect("it can be read"), snapshot)
+    Some((repository.reader().await.expect("it can be read"), snapshot))
 }
 
 type Listing = BTreeMap<PathBuf, (u32, u64, i64, i64)>;
@@ -85,7 +85,7 @@ fuzz_target!(|text: &[u8]| -> Corpus {
         list(&outside, &mut listing);
         listing
     };
-    let (reader, snapshot) = RUNTIME.block_on(forge(trees));
+    let Some((reader, snapshot)) = RUNTIME.block_on(forge(trees)) else { return Corpus::Reject };
     for _ in 0..2 {
         let handle = RUNTIME.handle();
         let options = RestoreOptions { sync: false, ..RestoreOptions::default() };

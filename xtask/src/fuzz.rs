@@ -75,9 +75,10 @@ fn one(program: &Path, name: &str, learnt: &Path, length: Duration) -> Result<()
     for dir in [learnt, &artifacts] {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    eprintln!("fuzz {name}: {} s", length.as_secs());
+    let log_path = artifacts.join("log");
+    let log = fs::File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
     let mut command = Command::new(program);
-    command.arg(learnt);
+    command.arg(learnt).stdout(log.try_clone()?).stderr(log);
     let kept = ["seeds", "regressions"].map(|kind| root().join("fuzz").join(kind).join(name));
     command.args(kept.iter().filter(|dir| dir.is_dir()));
     command
@@ -85,13 +86,24 @@ fn one(program: &Path, name: &str, learnt: &Path, length: Duration) -> Result<()
         .arg(format!("-timeout={}", LONGEST.as_secs()))
         .arg(format!("-rss_limit_mb={MEMORY}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-verbosity=0", "-print_final_stats=1", "-close_fd_mask=0"]);
-    run_command(&mut command).with_context(|| {
-        format!(
-            "fuzz target `{name}` failed; the input is in {}, run it again with `cargo xtask fuzz {name} --input FILE`",
-            artifacts.display()
-        )
-    })
+        .args(["-verbosity=0", "-print_funcs=0", "-print_final_stats=1"]);
+    let ended = run_command(&mut command);
+    let said = fs::read_to_string(&log_path).unwrap_or_default();
+    if let Err(error) = ended {
+        let last: Vec<&str> = said.lines().rev().take(30).collect();
+        last.iter().rev().for_each(|line| eprintln!("    {line}"));
+        let again = format!("run it again with `cargo xtask fuzz {name} --input FILE`");
+        return Err(
+            error.context(format!("fuzz target `{name}`: the input is in {}; {again}", artifacts.display()))
+        );
+    }
+    let stat = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("?").trim();
+    eprintln!(
+        "    {name:<16} {:>10} inputs, {:>5} MiB at most",
+        stat("stat::number_of_executed_units:"),
+        stat("stat::peak_rss_mb:")
+    );
+    Ok(())
 }
 
 /// Names of the targets.
