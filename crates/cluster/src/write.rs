@@ -22,11 +22,13 @@ pub struct Write {
     pub dry_run: bool,
     /// Write this part of the object, e.g. `status`.
     pub subresource: Option<String>,
+    /// Have a create answered with the object's metadata alone, which spares both sides the rest.
+    pub brief: bool,
 }
 
 impl Default for Write {
     fn default() -> Self {
-        Self { field_manager: FIELD_MANAGER.to_owned(), dry_run: false, subresource: None }
+        Self { field_manager: FIELD_MANAGER.to_owned(), dry_run: false, subresource: None, brief: false }
     }
 }
 
@@ -34,6 +36,11 @@ impl Write {
     /// A write that stores nothing.
     pub fn dry_run() -> Self {
         Self { dry_run: true, ..Self::default() }
+    }
+
+    /// A write whose reply matters little.
+    pub fn brief() -> Self {
+        Self { brief: true, ..Self::default() }
     }
 
     /// A write to a subresource.
@@ -45,7 +52,7 @@ impl Write {
 /// What came of a create.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// The object is new; as the server stored it.
+    /// The object is new; as the server stored it, or its metadata if the write was brief.
     New(Value),
     /// An object of that name was there before; it was not touched.
     AlreadyThere(Value),
@@ -98,6 +105,8 @@ pub enum Deleted {
 }
 
 const JSON: &str = "application/json";
+/// Metadata alone, or everything from servers that cannot leave it out.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 impl Cluster {
     /// Creates an object. If a reply was lost and the object is there on the second attempt, it is
@@ -108,6 +117,7 @@ impl Cluster {
         let uri = write.query(path::collection(of, place.namespace)).finish();
         // Without a name of ours a second attempt would make a second object.
         let out = Outgoing::write(call.clone(), Method::POST, uri, JSON, encode(object)?)
+            .accept(if write.brief { METADATA } else { JSON })
             .repeatable(place.name.is_some());
         let began = self.server_now();
         let Sent { result, reply_lost } = self.send(&out).await;

@@ -194,6 +194,9 @@ async fn creating_twice_finds_the_first() {
     assert_eq!(first["metadata"]["managedFields"][0]["manager"], "holdfast");
     let again = cluster.create(&kind, &config_map("creates", "m", "2"), &Write::default()).await.unwrap();
     assert_eq!(again, Created::AlreadyThere(first));
+    let brief = cluster.create(&kind, &config_map("creates", "b", "1"), &Write::brief()).await.unwrap();
+    let Created::New(brief) = brief else { panic!("{brief:?}") };
+    assert_eq!((&brief["metadata"]["name"], brief.get("data")), (&json!("b"), None));
     let error = cluster.create(&kind, &config_map("no-such", "m", "1"), &Write::default()).await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
     assert!(

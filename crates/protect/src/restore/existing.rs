@@ -122,14 +122,16 @@ fn unlike(mut changes: Vec<Change>, desired: &Value, live: &Value) -> Vec<Change
     changes
 }
 
-/// Creates an object, or settles with the one that is there. Tells what is there now.
+/// Creates an object, or settles with the one that is there. Tells what the server replied to a
+/// create made in this way.
 pub(super) async fn create_or_settle(
     cluster: &Cluster,
     of: &ResourceType,
     desired: &Value,
+    write: &Write,
     circumstances: Circumstances,
 ) -> holdfast_cluster::Result<(Settled, Option<Value>)> {
-    match cluster.create(of, desired, &Write::default()).await? {
+    match cluster.create(of, desired, write).await? {
         Created::New(object) => Ok((Settled::plain(Verdict::Created), Some(object))),
         Created::AlreadyThere(live) => {
             let settled = settle(cluster, of, desired, &live, circumstances).await?;

@@ -1,7 +1,7 @@
 //! One object's way from the point to the target.
 
 use bytes::Bytes;
-use holdfast_cluster::{Error as Cause, Reason, kinds};
+use holdfast_cluster::{Error as Cause, Reason, Write, kinds};
 use holdfast_model::restore::owner::{self, Linking, Owner};
 use holdfast_model::restore::{Prepared, Sending, Verdict, prepare, read};
 use holdfast_model::{ObjectRef, Problem, ResourceType};
@@ -134,7 +134,9 @@ impl Session {
     async fn create(&self, outgoing: &Outgoing, mut object: Value) -> Result<Settled> {
         let of = &outgoing.placement.of;
         let circumstances = self.circumstances(&outgoing.sending.target);
-        let created = match create_or_settle(&self.cluster, of, &object, circumstances).await {
+        // Only where versions differ is it of interest what the server made of the object.
+        let write = if outgoing.placement.bridged { Write::default() } else { Write::brief() };
+        let created = match create_or_settle(&self.cluster, of, &object, &write, circumstances).await {
             Err(error) if is_port_taken(of, &error) => {
                 self.with_port_taken(&outgoing.sending.target, &mut object, circumstances).await?
             }
@@ -160,7 +162,7 @@ impl Session {
             return Ok((settle(&self.cluster, &of, service, &live, circumstances).await?, None));
         }
         drop_node_ports(service);
-        let created = create_or_settle(&self.cluster, &of, service, circumstances).await?;
+        let created = create_or_settle(&self.cluster, &of, service, &Write::default(), circumstances).await?;
         let message = "a node port that it had is taken at the target; it got another";
         let problem = Problem::new("restore.node_port_taken", target.to_string(), message);
         self.tally.problem(problem.hint("free the port there and set it, or tell its clients"));
