@@ -31,6 +31,15 @@ pub(crate) fn query<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow:
     })
 }
 
+/// Runs work beside the sockets it waits for, on a thread of the runtime: the program's first thread
+/// would have to be woken for each reply.
+pub(crate) async fn on_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 async fn supervised<T>(work: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let cancel = CancellationToken::new();
     let mut signals = Signals::listen()?;

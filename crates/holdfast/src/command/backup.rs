@@ -75,7 +75,7 @@ impl Backup {
             observer: observer(session),
             cancel,
         };
-        let result = backup(request).await;
+        let result = interrupt::on_worker(backup(request)).await;
         begun.end(&session.home)?;
         let point = result?;
         // A backup settles first what dead runs of its application left.

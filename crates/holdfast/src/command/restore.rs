@@ -111,7 +111,7 @@ impl Restore {
             on_object: None,
             cancel,
         };
-        let result = restore(request).await;
+        let result = interrupt::on_worker(restore(request)).await;
         begun.end(&session.home)?;
         let report = result?;
         // A restore settles first what dead runs of its application left.

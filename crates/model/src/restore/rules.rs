@@ -25,7 +25,7 @@ impl Objects {
     pub fn includes(self, of: &GroupKind) -> bool {
         match self {
             Objects::All => true,
-            Objects::Kind(group, kind) => of.group == group && of.kind == kind,
+            Objects::Kind(group, kind) => of.kind == kind && of.group == group,
         }
     }
 }

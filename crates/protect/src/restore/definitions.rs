@@ -27,7 +27,8 @@ pub(super) async fn settle(session: &Session) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let waits = stream::iter(&names).map(|name| established(session, name)).buffer_unordered(AT_ONCE);
+    let waits = names.iter().map(|name| established(session, name)).collect::<Vec<_>>();
+    let waits = stream::iter(waits).buffer_unordered(AT_ONCE);
     waits.collect::<Vec<()>>().await;
     let wanted: Vec<_> = session.point.point.kinds.iter().map(|kind| &kind.resource).collect();
     let wanted: Vec<_> = wanted.into_iter().filter(|of| names.contains(&of.plural_group())).collect();

@@ -40,8 +40,8 @@ impl Session {
                 return Ok(());
             }
         };
-        let Some(outgoing) = self.prepare(entry, json).await? else { return Ok(()) };
-        match Box::pin(self.send(&outgoing, pass)).await {
+        let Some(mut outgoing) = self.prepare(entry, json).await? else { return Ok(()) };
+        match Box::pin(self.send(&mut outgoing, pass)).await {
             Ok(Some(settled)) => self.settled(&outgoing, settled),
             Ok(None) => {}
             Err(Error::Cluster(error)) if !is_fatal(&error) => self.refused(&outgoing, pass, &error),
@@ -94,8 +94,8 @@ impl Session {
         }
     }
 
-    /// Sends an object; `None` if it waits for something.
-    async fn send(&self, outgoing: &Outgoing, pass: Pass) -> Result<Option<Settled>> {
+    /// Sends an object, which is taken for it; `None` if it waits for something.
+    async fn send(&self, outgoing: &mut Outgoing, pass: Pass) -> Result<Option<Settled>> {
         let Outgoing { entry, sending, placement, .. } = outgoing;
         let kind = entry.resource.group_kind();
         let linking = owner::linking(&kind, &sending.owners);
@@ -123,8 +123,8 @@ impl Session {
         for owner in &linked.absent {
             self.tally.note(owners::absent(&sending.target, owner));
         }
-        let mut object = sending.object.clone();
-        object["apiVersion"] = Value::from(placement.of.api_version());
+        let mut object = std::mem::take(&mut outgoing.sending.object);
+        object["apiVersion"] = Value::from(outgoing.placement.of.api_version());
         if !linked.references.is_empty() {
             object["metadata"]["ownerReferences"] = Value::from(linked.references);
         }

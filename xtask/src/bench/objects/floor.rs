@@ -1,12 +1,10 @@
 //! A bare list: pages taken from the server as bytes, of which only the continue token is looked at.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use kube::Client;
 use serde::Deserialize;
 
-use super::own_work;
+use super::OwnWork;
 use super::shape::Shape;
 use crate::bench::measure::Cost;
 
@@ -29,11 +27,11 @@ struct PageMetadata {
 
 /// Lists the Secrets of all namespaces of the shape, one page after the other.
 pub async fn list(client: &Client, shape: &Shape) -> Result<Cost> {
-    let begun = Instant::now();
+    let work = OwnWork::begin();
     for namespace in shape.all_namespaces() {
         pages(client, &namespace, |_| ()).await?;
     }
-    Ok(own_work(begun.elapsed().as_secs_f64()))
+    Ok(work.cost())
 }
 
 /// How many Secrets with our label there are.

@@ -6,6 +6,8 @@ mod program;
 mod scale;
 mod shape;
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use holdfast_testbed::Site;
 use serde_json::json;
@@ -100,7 +102,25 @@ fn judge(report: &mut Report, measured: &Measured) -> Result<()> {
     Ok(())
 }
 
-/// Cost of work that this process did itself: only its time means something.
-fn own_work(seconds: f64) -> Cost {
-    Cost { seconds, ..Cost::default() }
+/// Work that this process does itself: its memory means nothing.
+struct OwnWork {
+    begun: Instant,
+    cpu: f64,
+}
+
+impl OwnWork {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), cpu: own_cpu_seconds() }
+    }
+
+    fn cost(&self) -> Cost {
+        let (seconds, cpu_seconds) = (self.begun.elapsed().as_secs_f64(), own_cpu_seconds() - self.cpu);
+        Cost { seconds, cpu_seconds, ..Cost::default() }
+    }
+}
+
+/// Time that this process has had on processors.
+fn own_cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;
@@ -13,8 +12,8 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio::task::JoinSet;
 
+use super::OwnWork;
 use super::floor::AT_ONCE;
-use super::own_work;
 use crate::bench::measure::Cost;
 use crate::bench::tree::Random;
 
@@ -62,7 +61,7 @@ impl Shape {
     /// Creates all of them, many at once, as plainly as a client can: the floor of any restore.
     pub async fn fill(&self, client: &Client) -> Result<Cost> {
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        let begun = Instant::now();
+        let work = OwnWork::begin();
         for name in self.all_namespaces() {
             let metadata = ObjectMeta { name: Some(name), ..ObjectMeta::default() };
             namespaces
@@ -77,7 +76,7 @@ impl Shape {
         while let Some(ended) = workers.join_next().await {
             ended??;
         }
-        Ok(own_work(begun.elapsed().as_secs_f64()))
+        Ok(work.cost())
     }
 
     /// Reads some of them and compares every byte.
