@@ -12,7 +12,7 @@ pub struct Program {
     environment: Vec<(String, String)>,
     /// Address of the scenario's vault.
     pub vault_url: String,
-    /// Endpoint of the S3 server, as the program is told.
+    /// Endpoint of the S3 server, as the program is told; empty for a vault in a directory.
     pub endpoint: String,
 }
 
@@ -111,17 +111,11 @@ impl Program {
     pub fn init_vault(&self) {
         let key = self.path("recovery.key");
         let key = key.to_str().expect("a path in UTF-8");
-        self.ok(&[
-            "vault",
-            "init",
-            "main",
-            "--url",
-            &self.vault_url,
-            "--endpoint",
-            &self.endpoint,
-            "--recovery-key",
-            key,
-        ]);
+        let mut arguments = vec!["vault", "init", "main", "--url", &self.vault_url, "--recovery-key", key];
+        if !self.endpoint.is_empty() {
+            arguments.extend(["--endpoint", &self.endpoint]);
+        }
+        self.ok(&arguments);
     }
 
     /// Protects an application by its manifest.

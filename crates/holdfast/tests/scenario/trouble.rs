@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use holdfast_testbed::{FaultProxy, Faults, HOST_ADDRESS};
+
 use crate::program::{Program, Said};
 use crate::shop::Shop;
 use crate::stand::{Stand, apply, kubectl, until};
@@ -161,6 +163,99 @@ fn a_server_that_pauses_in_mid_upload_delays_the_backup_and_no_more() {
     assert_eq!(ended.code(), Some(0), "see the evidence of `pause`");
     let check = program.restic("pause", &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
+}
+
+/// A store at the end of a long thin line that breaks now and then, for the program and its movers.
+#[test]
+fn a_slow_store_behind_a_breaking_line_costs_time_and_nothing_else() {
+    let stand = Stand::get();
+    let line = FaultProxy::start(HOST_ADDRESS, stand.s3.address()).expect("a relay");
+    let mut program = Program::new(stand, "slow");
+    program.endpoint = line.endpoint();
+    let shop = Shop::deploy(&stand.a, "slow");
+    shop.order(20_000);
+    program.init_vault();
+    program.add("slow", &shop.application());
+    let (latency, bandwidth) = (Duration::from_millis(40), Some(4 << 20));
+    line.set(Faults { latency, bandwidth, ..Faults::default() });
+    let mut run = program.start(&["backup", "slow", "--context", "a"]);
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_secs(2)); // somewhere in the middle
+        line.cut();
+    }
+    let ended = run.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "see the evidence of `slow`");
+    let wanted = shop.ledger(i64::MAX);
+    line.set(Faults { latency, bandwidth: Some(16 << 20), ..Faults::default() });
+    program.ok(&["restore", "slow/latest", "--to", "b"]);
+    assert_eq!(Shop::at(&stand.b, "slow").ledger(i64::MAX), wanted);
+    line.set(Faults::default());
+    let check = program.restic("slow", &["check", "--read-data"]);
+    assert!(check.stdout.contains("no errors were found"), "{check:#?}");
+}
+
+/// A small file system; unmounted when dropped.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(path: std::path::PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&path).expect("the mount point");
+        let small = Self(path);
+        small.run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "small"]);
+        small
+    }
+
+    fn grow(&self, size: &str) {
+        self.run("mount", &["-o", &format!("remount,size={size}")]);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let done = std::process::Command::new(program).args(arguments).arg(&self.0).status();
+        assert!(done.is_ok_and(|status| status.success()), "{program} {arguments:?}");
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_store_is_named_and_more_room_is_enough() {
+    let stand = Stand::get();
+    let mut program = Program::new(stand, "full");
+    let store = Small::mount(program.path("store"), "1m");
+    program.vault_url = format!("file://{}/dr", store.0.display());
+    program.endpoint.clear();
+    small(stand, &program, "full");
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    for number in 0..4 {
+        // Letters that do not repeat: they compress by a quarter and no more.
+        let bytes: String = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            char::from(b'A' + (state >> 32) as u8 % 58)
+        })
+        .map(|letter| if letter == '\\' { 'x' } else { letter })
+        .take(600_000)
+        .collect();
+        let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("big-{number}"), "namespace": "full"}, "data": {"a": bytes}});
+        // Too long for the annotation that `kubectl apply` makes.
+        let path = program.path("big.json");
+        std::fs::write(&path, map.to_string()).expect("a manifest");
+        kubectl(&stand.a, &["create", "-f", path.to_str().expect("UTF-8")]);
+    }
+    let refused = program.expect(1, &["backup", "full", "--context", "a", "-o", "json"]);
+    says(&refused, &["vault.storage.full", "free or add space and run again"]);
+    assert!(program.ok(&["points", "full", "-o", "json"]).json().as_array().is_some_and(Vec::is_empty));
+    store.grow("64m");
+    let done = program.ok(&["backup", "full", "--context", "a", "-o", "json"]).json();
+    assert_eq!(done["outcome"], "Completed", "{done:#}");
+    program.ok(&["vault", "check", "--read-data"]);
+    program.ok(&["restore", "full/latest", "--to", "b"]);
 }
 
 #[test]

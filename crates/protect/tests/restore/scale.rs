@@ -38,14 +38,15 @@ async fn create(cluster: &Cluster, namespace: &str, count: usize) -> Duration {
 async fn round_trip(count: usize) {
     let [a, _] = sites().await;
     let cluster = admin(a).await;
-    let created = create(&cluster, "crowd", count).await;
-    let crowd = Protected::new("crowd", &["crowd"]).await;
+    let (name, copy) = (format!("crowd-{count}"), format!("copy-{count}"));
+    let created = create(&cluster, &name, count).await;
+    let crowd = Protected::new(&name, &[&name]).await;
     let began = Instant::now();
     let point = crowd.backup(&cluster).await;
     let captured = began.elapsed();
     assert_eq!(point.outcome, Outcome::Completed, "{:?}", point.problems);
     let request = crowd.request(&cluster).await;
-    let mapping = Mapping::parse(&["crowd=crowd-copy"], &[]).unwrap();
+    let mapping = Mapping::parse(&[format!("{name}={copy}")], &[]).unwrap();
     let began = Instant::now();
     let report = restore(RestoreRequest { mapping, wait_ready: Duration::ZERO, ..request }).await.unwrap();
     let restored = began.elapsed();
@@ -54,9 +55,9 @@ async fn round_trip(count: usize) {
     );
     assert_eq!(report.outcome, Outcome::Completed, "{}", problems(&report));
     assert!(report.count(Verdict::Created) >= count as u64);
-    let listed = a.kubectl(&["-n", "crowd-copy", "get", "secrets", "-o", "name"]).await.unwrap();
+    let listed = a.kubectl(&["-n", &copy, "get", "secrets", "-o", "name"]).await.unwrap();
     assert_eq!(listed.lines().count(), count);
-    for namespace in ["crowd", "crowd-copy"] {
+    for namespace in [&name, &copy] {
         a.kubectl(&["delete", "namespace", namespace, "--wait=false"]).await.unwrap();
     }
 }

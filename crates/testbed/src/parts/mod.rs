@@ -37,6 +37,8 @@ pub enum Part {
     Kopia,
     /// Velero, a peer in benchmarks.
     Velero,
+    /// Velero's plugin for S3.
+    VeleroAws,
 }
 
 /// How a part's programs come out of its module.
@@ -57,7 +59,7 @@ impl Part {
     pub fn all() -> Vec<Self> {
         let mut all = Self::of_site(KUBERNETES);
         all.extend([Self::VersityGw, Self::Kwok, Self::Restic, Self::Minio, Self::Kopia]);
-        all.push(Self::Velero);
+        all.extend([Self::Velero, Self::VeleroAws]);
         all
     }
 
@@ -93,6 +95,7 @@ impl Part {
             Self::Restic => "restic",
             Self::Kopia => "kopia",
             Self::Velero => "velero",
+            Self::VeleroAws => "velero-aws",
         }
     }
 
@@ -110,6 +113,7 @@ impl Part {
             Self::Restic => "0.19.1",
             Self::Kopia => "0.21.1",
             Self::Velero => "1.18.3",
+            Self::VeleroAws => "1.14.3",
         }
     }
 
@@ -125,6 +129,7 @@ impl Part {
             Self::Restic => "github.com/restic/restic",
             Self::Kopia => "github.com/kopia/kopia",
             Self::Velero => "github.com/vmware-tanzu/velero",
+            Self::VeleroAws => "github.com/vmware-tanzu/velero-plugin-for-aws",
         }
     }
 
@@ -142,6 +147,7 @@ impl Part {
                 "plugins/meta/portmap",
             ]),
             Self::VersityGw => Recipe::Install(&["cmd/versitygw"]),
+            Self::VeleroAws => Recipe::Install(&["velero-plugin-for-aws"]),
             Self::Minio | Self::CoreDns => Recipe::Install(&[""]),
             Self::Kwok => Recipe::InstallWithFiles(
                 &["cmd/kwok"],
