@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -39,25 +40,11 @@ pub fn cost_of(command: &mut Command, good: &[i32]) -> Result<(Cost, String)> {
     let mut output = tempfile::tempfile()?;
     let mut errors = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-    let begun = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    let pid = child.id();
-    let (ended, waiting) = sync_channel::<()>(0);
-    let (status, seconds, seen) = std::thread::scope(|scope| -> Result<(ExitStatus, f64, Seen)> {
-        let watcher = scope.spawn(move || {
-            let mut seen = Seen::default();
-            seen.look(pid);
-            while waiting.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                seen.look(pid);
-            }
-            seen
-        });
-        let status = child.wait();
-        let seconds = begun.elapsed().as_secs_f64();
-        drop(ended);
-        let seen = watcher.join().unwrap_or_default();
-        Ok((status?, seconds, seen))
-    })?;
+    let watch = Watch::begin(child.id());
+    let status = child.wait();
+    let cost = watch.end();
+    let status = status?;
     let said = tail(&mut errors)?;
     ensure!(
         status.code().is_some_and(|code| good.contains(&code)),
@@ -67,7 +54,37 @@ pub fn cost_of(command: &mut Command, good: &[i32]) -> Result<(Cost, String)> {
     output.seek(SeekFrom::Start(0))?;
     let mut text = String::new();
     output.read_to_string(&mut text).with_context(|| format!("output of {name}"))?;
-    Ok((seen.cost(seconds), text))
+    Ok((cost, text))
+}
+
+/// Looks at a running process until told to end.
+pub struct Watch {
+    begun: Instant,
+    ended: SyncSender<()>,
+    watcher: JoinHandle<Seen>,
+}
+
+impl Watch {
+    /// Begins to look at a process and its children.
+    pub fn begin(pid: u32) -> Self {
+        let (ended, waiting) = sync_channel::<()>(0);
+        let watcher = std::thread::spawn(move || {
+            let mut seen = Seen::default();
+            seen.look(pid);
+            while waiting.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                seen.look(pid);
+            }
+            seen
+        });
+        Self { begun: Instant::now(), ended, watcher }
+    }
+
+    /// What was seen. Wall time ends here; memory and processors count since the process started.
+    pub fn end(self) -> Cost {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        drop(self.ended);
+        self.watcher.join().unwrap_or_default().cost(seconds)
+    }
 }
 
 /// Highest values seen of a process and its children.

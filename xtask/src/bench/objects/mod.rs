@@ -5,6 +5,7 @@ mod measured;
 mod program;
 mod scale;
 mod shape;
+mod velero;
 
 use std::time::Instant;
 
@@ -28,6 +29,9 @@ pub struct Options {
     /// How many Secrets
     #[arg(long, default_value_t = 31_000, value_name = "N")]
     count: usize,
+    /// Also back up and restore once with Velero (minutes)
+    #[arg(long)]
+    with_velero: bool,
 }
 
 /// Measures and judges.
@@ -42,8 +46,15 @@ pub fn run(options: &Options, arguments: &Arguments, mut report: Report) -> Resu
     report.versions.insert("holdfast".into(), holdfast.version()?);
     report.versions.insert("kubernetes".into(), holdfast_testbed::KUBERNETES.into());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let measured = runtime.block_on(measure(&holdfast, shape, arguments.runs, &mut report))?;
+    let mut measured = runtime.block_on(measure(&holdfast, shape, arguments.runs, &mut report))?;
+    if options.with_velero {
+        report.versions.insert("velero".into(), holdfast_testbed::Part::Velero.version().to_owned());
+        runtime.block_on(velero::measure(shape, &mut measured))?;
+    }
     judge(&mut report, &measured)?;
+    if options.with_velero {
+        compare(&mut report, &measured);
+    }
     Ok(report)
 }
 
@@ -100,6 +111,24 @@ fn judge(report: &mut Report, measured: &Measured) -> Result<()> {
     report.hold("restore", 1.15);
     report.hold_peak(100.0);
     Ok(())
+}
+
+/// Beside Velero, which has no bar to hold.
+fn compare(report: &mut Report, measured: &Measured) {
+    let mut rows = Vec::new();
+    for (name, own) in [("capture", "capture"), ("restore", "restore")] {
+        let velero = format!("velero {name}");
+        let time = |what: &str| median(&measured.of(what, |cost| cost.seconds));
+        let peak = |what: &str| measured.of(what, |cost| cost.peak_rss_mib).into_iter().fold(0.0, f64::max);
+        let ratio = time(own) / time(&velero);
+        report.note_ratio(&format!("{name}_of_velero"), ratio);
+        let memory = |what: &str| format!("{:.0} MiB", peak(what));
+        let cells =
+            [seconds(time(own)), seconds(time(&velero)), format!("{ratio:.2}"), memory(own), memory(&velero)];
+        rows.push([&[name.to_owned()], &cells[..]].concat());
+    }
+    let head = ["", "holdfast", "velero", "ratio", "peak memory", "velero's"];
+    report.table("objects, beside Velero", &head, rows);
 }
 
 /// Work that this process does itself: its memory means nothing.
