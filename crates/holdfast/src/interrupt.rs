@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Error;
 
@@ -32,9 +33,9 @@ pub(crate) fn query<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow:
 }
 
 /// Runs work beside the sockets it waits for, on a thread of the runtime: the program's first thread
-/// would have to be woken for each reply.
+/// would have to be woken for each reply. Dropped, it ends the work as if that had been dropped.
 pub(crate) async fn on_worker<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }

@@ -6,9 +6,8 @@
 //! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
 //! after the workloads are ready.
 //!
-//! Memory hardly grows with the number of objects: of those of a level only names and places are
-//! known at once, a batch is fetched while another is applied, and of what went well only counts are
-//! kept.
+//! Of the objects of a level only names and places are known at once, a batch is fetched while
+//! another is applied, and of what went well only counts are kept.
 
 mod booking;
 mod claims;
