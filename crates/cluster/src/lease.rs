@@ -217,7 +217,7 @@ impl LeaseRequest {
         });
         lease["spec"] = self.spec(now, 0);
         match cluster.create(kind, &lease, &Write::default()).await? {
-            Created::New(lease) => Ok(lease),
+            Created::New(stored) => Ok(stored.object),
             Created::AlreadyThere(found) => self.take_over(cluster, kind, &found).await,
         }
     }
@@ -230,7 +230,7 @@ impl LeaseRequest {
         let transitions = found["spec"]["leaseTransitions"].as_u64().unwrap_or(0) + 1;
         let mut lease = found.clone();
         lease["spec"] = self.spec(now, transitions);
-        cluster.replace(kind, &lease, &Write::default()).await
+        Ok(cluster.replace(kind, &lease, &Write::default()).await?.object)
     }
 
     fn held_by_other(&self, cluster: &Cluster, found: &Value, now: Timestamp) -> Option<Error> {

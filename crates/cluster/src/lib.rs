@@ -34,6 +34,7 @@ mod server_clock;
 mod state;
 mod transport;
 mod wait;
+mod warning;
 mod watch;
 mod write;
 
@@ -51,4 +52,4 @@ pub use object::{Metadata, Owner, RawObject};
 pub use refusal::{Reason, Refusal};
 pub use state::describe;
 pub use watch::Change;
-pub use write::{Created, Delete, Deleted, Propagation, Write};
+pub use write::{Created, Delete, Deleted, Propagation, Stored, Write};

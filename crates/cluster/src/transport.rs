@@ -16,6 +16,7 @@ use crate::failure;
 use crate::login::Session;
 use crate::refusal::{Reason, Refusal};
 use crate::retry::{Attempts, Failure};
+use crate::warning;
 
 /// A request to be sent, as often as it takes.
 #[derive(Debug, Clone)]
@@ -88,6 +89,8 @@ impl Outgoing {
 pub(crate) struct Sent {
     pub(crate) result: Result<Bytes>,
     pub(crate) reply_lost: bool,
+    /// What the server remarked about it.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Cluster {
@@ -113,7 +116,9 @@ impl Cluster {
         loop {
             let session = self.login().session();
             let failure = match self.attempt(&session, out, attempts.made()).await {
-                Ok(body) => return Sent { result: Ok(body), reply_lost: attempts.reply_lost() },
+                Ok((body, warnings)) => {
+                    return Sent { result: Ok(body), reply_lost: attempts.reply_lost(), warnings };
+                }
                 Err(failure) => failure,
             };
             if failure.is_unauthorized()
@@ -130,13 +135,19 @@ impl Cluster {
                 }
                 None => {
                     let result = Err(self.error(&out.call, failure));
-                    return Sent { result, reply_lost: attempts.reply_lost() };
+                    return Sent { result, reply_lost: attempts.reply_lost(), warnings: Vec::new() };
                 }
             }
         }
     }
 
-    async fn attempt(&self, session: &Session, out: &Outgoing, number: u32) -> Result<Bytes, Failure> {
+    /// The body of a successful reply, and what the server remarked.
+    async fn attempt(
+        &self,
+        session: &Session,
+        out: &Outgoing,
+        number: u32,
+    ) -> Result<(Bytes, Vec<String>), Failure> {
         let permit = self.limiter().acquire().await;
         let limit = self.settings().timeout;
         let (status, headers, body) =
@@ -144,7 +155,7 @@ impl Cluster {
         self.server_clock().note(&headers);
         if (200..300).contains(&status) {
             permit.served();
-            return Ok(body);
+            return Ok((body, warning::texts(&headers)));
         }
         let refusal = Refusal::parse(self.name(), &out.call, status, &body, number);
         if refusal.reason == Reason::Busy {

@@ -49,11 +49,20 @@ impl Write {
     }
 }
 
+/// An object as the server stored it, and what it remarked about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The object, or its metadata if the write was brief.
+    pub object: Value,
+    /// The server's warnings, such as `unknown field "spec.x"` for a field that it left out.
+    pub warnings: Vec<String>,
+}
+
 /// What came of a create.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {
-    /// The object is new; as the server stored it, or its metadata if the write was brief.
-    New(Value),
+    /// The object is new.
+    New(Stored),
     /// An object of that name was there before; it was not touched.
     AlreadyThere(Value),
 }
@@ -62,7 +71,7 @@ impl Created {
     /// The object that is there now, whoever made it.
     pub fn object(&self) -> &Value {
         match self {
-            Created::New(object) | Created::AlreadyThere(object) => object,
+            Created::New(Stored { object, .. }) | Created::AlreadyThere(object) => object,
         }
     }
 }
@@ -120,14 +129,15 @@ impl Cluster {
             .accept(if write.brief { METADATA } else { JSON })
             .repeatable(place.name.is_some());
         let began = self.server_now();
-        let Sent { result, reply_lost } = self.send(&out).await;
+        let Sent { result, reply_lost, warnings } = self.send(&out).await;
         match (result, place.name) {
-            (Ok(body), _) => Ok(Created::New(self.parse(&call, &body)?)),
+            (Ok(body), _) => Ok(Created::New(Stored { object: self.parse(&call, &body)?, warnings })),
             (Err(error), Some(name)) if error.is_already_exists() => {
                 // If it is gone again already, the server's answer stands.
                 let found = self.get(of, place.namespace, name).await?.ok_or(error)?;
                 let ours = reply_lost && made_by(&found, &write.field_manager, began);
-                Ok(if ours { Created::New(found) } else { Created::AlreadyThere(found) })
+                let stored = |object| Stored { object, warnings };
+                Ok(if ours { Created::New(stored(found)) } else { Created::AlreadyThere(found) })
             }
             (Err(error), _) => Err(error),
         }
@@ -152,12 +162,13 @@ impl Cluster {
 
     /// Replaces an object with this one. If it carries a resourceVersion and the stored one is
     /// newer, that is a conflict; after a lost reply, it may be our own write that was newer.
-    pub async fn replace(&self, of: &ResourceType, object: &Value, write: &Write) -> Result<Value> {
+    pub async fn replace(&self, of: &ResourceType, object: &Value, write: &Write) -> Result<Stored> {
         let (namespace, name) = Place::of(of, object)?.named(object)?;
         let call =
             Call::resource("update", of, namespace, Some(name)).subresource(write.subresource.as_deref());
         let uri = write.query(write.path(of, namespace, name)).finish();
-        self.send_for(Outgoing::write(call, Method::PUT, uri, JSON, encode(object)?)).await
+        let sent = self.send(&Outgoing::write(call.clone(), Method::PUT, uri, JSON, encode(object)?)).await;
+        Ok(Stored { object: self.parse(&call, &sent.result?)?, warnings: sent.warnings })
     }
 
     /// JSON merge patch (RFC 7386). A `resourceVersion` in its metadata is a precondition.
@@ -213,7 +224,7 @@ impl Cluster {
         let uri = path::object(of, namespace, name);
         let out = Outgoing::write(call.clone(), Method::DELETE, uri, JSON, encode(&delete.options())?);
         // Without a uid a second attempt could hit a newer object of the same name.
-        let Sent { result, reply_lost } = self.send(&out.repeatable(delete.uid.is_some())).await;
+        let Sent { result, reply_lost, .. } = self.send(&out.repeatable(delete.uid.is_some())).await;
         match result {
             Ok(body) => Ok(Deleted::of(self.parse(&call, &body)?)),
             Err(error) if error.is_not_found() && reply_lost => Ok(Deleted::Gone),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use holdfast_cluster::{
-    Cluster, Created, Delete, Deleted, Error, ListEvent, ListOptions, Reason, Settings, Write, kinds,
+    Cluster, Created, Delete, Deleted, Error, ListEvent, ListOptions, Reason, Settings, Stored, Write, kinds,
 };
 use serde_json::{Value, json};
 use support::{Answer, Asked, FaultServer, connect, impatient, status};
@@ -222,7 +222,8 @@ fn made_by(manager: &str, at: &str) -> Value {
 #[tokio::test]
 async fn a_create_whose_reply_was_lost_knows_its_own() {
     let ours = made_by("holdfast", "2026-01-01T00:00:00Z");
-    assert_eq!(create_after_lost_reply(ours.clone()).await, Created::New(ours));
+    let stored = Stored { object: ours.clone(), warnings: Vec::new() };
+    assert_eq!(create_after_lost_reply(ours).await, Created::New(stored));
     for found in [made_by("kubectl", "2026-01-01T00:00:00Z"), made_by("holdfast", "2025-12-31T23:00:00Z")] {
         assert_eq!(create_after_lost_reply(found.clone()).await, Created::AlreadyThere(found));
     }

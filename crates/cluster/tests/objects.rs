@@ -28,7 +28,7 @@ fn config_map(namespace: &str, name: &str, value: &str) -> Value {
 
 async fn make(cluster: &Cluster, object: &Value, of: &ResourceType) -> Value {
     match cluster.create(of, object, &Write::default()).await.unwrap() {
-        Created::New(object) => object,
+        Created::New(stored) => stored.object,
         Created::AlreadyThere(_) => panic!("it was there before"),
     }
 }
@@ -196,7 +196,14 @@ async fn creating_twice_finds_the_first() {
     assert_eq!(again, Created::AlreadyThere(first));
     let brief = cluster.create(&kind, &config_map("creates", "b", "1"), &Write::brief()).await.unwrap();
     let Created::New(brief) = brief else { panic!("{brief:?}") };
-    assert_eq!((&brief["metadata"]["name"], brief.get("data")), (&json!("b"), None));
+    assert_eq!((&brief.object["metadata"]["name"], brief.object.get("data")), (&json!("b"), None));
+    assert!(brief.warnings.is_empty(), "{brief:?}");
+
+    let mut odd = config_map("creates", "odd", "1");
+    odd["colour"] = json!("red");
+    let odd = cluster.create(&kind, &odd, &Write::brief()).await.unwrap();
+    let Created::New(odd) = odd else { panic!("{odd:?}") };
+    assert_eq!(odd.warnings, [r#"unknown field "colour""#]);
     let error = cluster.create(&kind, &config_map("no-such", "m", "1"), &Write::default()).await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
     assert!(
@@ -232,7 +239,7 @@ async fn replacing_and_patching_check_what_they_are_based_on() {
     let mut next = newer.clone();
     next["data"] = json!({"only": "this"});
     let next = cluster.replace(&kind, &next, &Write::default()).await.unwrap();
-    assert_eq!(next["data"], json!({"only": "this"}));
+    assert_eq!(next.object["data"], json!({"only": "this"}));
 
     let stale =
         json!({"metadata": {"resourceVersion": newer["metadata"]["resourceVersion"]}, "data": {"a": "b"}});

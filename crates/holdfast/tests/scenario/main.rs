@@ -13,6 +13,7 @@
 
 mod keys;
 mod killed;
+mod memory;
 mod postgres;
 mod program;
 mod shop;

@@ -21,6 +21,10 @@ use crate::hooks::{self, Sessions};
 use crate::progress::{Entry, Steps};
 use crate::sweep;
 
+/// Bytes of a pack of objects. Of the seven that may be in memory a small application fills as many
+/// as a large one, and a backup's memory does not grow with the number of objects.
+const PACK_SIZE: usize = 4 << 20;
+
 /// A backup under way.
 pub(super) struct Run<'a> {
     pub(super) request: &'a BackupRequest,
@@ -79,7 +83,8 @@ impl<'a> Run<'a> {
     }
 
     fn owned(&self) -> WriterOptions {
-        WriterOptions { owner: self.request.run.to_string(), ..WriterOptions::default() }
+        let owner = self.request.run.to_string();
+        WriterOptions { owner, pack_size: PACK_SIZE, ..WriterOptions::default() }
     }
 
     async fn writer(&self) -> Result<Writer> {

@@ -100,12 +100,13 @@ impl Directory {
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        let mut start = 0;
-        self.entries.iter().map(move |entry| {
-            let name = &self.names[start..entry.name_end];
-            start = entry.name_end;
-            (name, entry)
-        })
+        (0..self.entries.len()).map(|number| self.entry(number))
+    }
+
+    fn entry(&self, number: usize) -> (&str, &Entry) {
+        let entry = &self.entries[number];
+        let start = number.checked_sub(1).map_or(0, |before| self.entries[before].name_end);
+        (&self.names[start..entry.name_end], entry)
     }
 
     /// Stores the directory and gives the blob of its tree. Blocks.
@@ -113,13 +114,15 @@ impl Directory {
         if self.entries.len() <= SPLIT_ABOVE {
             return write_files(writer, self.iter());
         }
-        let mut parts: Vec<Vec<(&str, &Entry)>> = (0..=255).map(|_| Vec::new()).collect();
-        for (name, entry) in self.iter() {
-            parts[usize::from(Sha256::digest(name.as_bytes())[0])].push((name, entry));
-        }
+        let mut parts: Vec<(u8, u32)> = (0..)
+            .zip(self.names())
+            .map(|(number, name)| (Sha256::digest(name.as_bytes())[0], number))
+            .collect();
+        parts.sort_unstable();
         let mut root = Tree::default();
-        for (digits, part) in parts.into_iter().enumerate().filter(|(_, part)| !part.is_empty()) {
-            root.nodes.push(directory_node(&format!("{digits:02x}"), write_files(writer, part.into_iter())?));
+        for part in parts.chunk_by(|(one, _), (other, _)| one == other) {
+            let files = part.iter().map(|(_, number)| self.entry(*number as usize));
+            root.nodes.push(directory_node(&format!("{:02x}", part[0].0), write_files(writer, files)?));
         }
         Ok(writer.tree(&root)?)
     }

@@ -25,6 +25,9 @@ impl Session {
         if sending.had_status && settled.verdict == Verdict::Created && !is_built_in(&entry.resource) {
             self.tally.status_left_behind(&entry.resource);
         }
+        for warning in &settled.warnings {
+            self.warned(target, warning, placement.bridged);
+        }
         match settled.verdict {
             Verdict::Differs => self.tally.problem(differs(target, &settled)),
             Verdict::Failed => {
@@ -32,9 +35,25 @@ impl Session {
             }
             _ => {}
         }
-        let Settled { verdict, reason, changes } = settled;
+        let Settled { verdict, reason, changes, .. } = settled;
         let result = ObjectResult { object: target.clone(), verdict, reason, changes };
         self.tally.object(&entry.resource, result, *bytes);
+    }
+
+    /// Books what the server remarked. Fields that it does not know are lost, and that is a problem;
+    /// where versions differ they are found by comparison.
+    fn warned(&self, target: &ObjectRef, warning: &str, bridged: bool) {
+        match warning.strip_prefix("unknown field ") {
+            Some(_) if bridged => {}
+            Some(field) => {
+                let message = format!("the target does not know its field {field} and left it out");
+                let problem = Problem::new("restore.fields_dropped", target.to_string(), message);
+                self.tally.problem(problem.hint(
+                    "bring the target, or its CustomResourceDefinition, to the version of the source and restore again",
+                ));
+            }
+            None => self.tally.note(format!("{target}: the target's API server remarks: {warning}")),
+        }
     }
 
     fn remember(&self, of: &ResourceType, target: &ObjectRef, settled: &Settled) {

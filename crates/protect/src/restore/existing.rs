@@ -1,6 +1,6 @@
 //! An object that is at the target already: is it as in the point, whose is it, and may it be changed?
 
-use holdfast_cluster::{Cluster, Created, Write};
+use holdfast_cluster::{Cluster, Created, Stored, Write};
 use holdfast_model::label::RESTORED_FROM;
 use holdfast_model::restore::{Change, ChangeKind, Existing, Verdict, comparable, differences, rules};
 use holdfast_model::{GroupKind, ResourceType};
@@ -21,11 +21,13 @@ pub(super) struct Settled {
     pub(super) verdict: Verdict,
     pub(super) reason: String,
     pub(super) changes: Vec<Change>,
+    /// What the server remarked when it stored the object.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Settled {
     fn new(verdict: Verdict, reason: impl Into<String>, changes: Vec<Change>) -> Self {
-        Self { verdict, reason: reason.into(), changes }
+        Self { verdict, reason: reason.into(), changes, warnings: Vec::new() }
     }
 
     /// Nothing more to say.
@@ -83,7 +85,7 @@ pub(super) async fn settle(
     let replacement = replacement(&kind, desired, live);
     // The server fills in its defaults and lets admission change it: what differs then would change.
     let changes = match cluster.replace(of, &replacement, &Write::dry_run()).await {
-        Ok(outcome) => differences(&kind, &comparable(&kind, &outcome), &comparable(&kind, live)),
+        Ok(outcome) => differences(&kind, &comparable(&kind, &outcome.object), &comparable(&kind, live)),
         Err(error) if error.is_transient() => return Err(error),
         Err(_) => unlike(changes, desired, live),
     };
@@ -96,8 +98,8 @@ pub(super) async fn settle(
     }
     match circumstances.existing {
         Existing::Update if of.namespaced => {
-            cluster.replace(of, &replacement, &Write::default()).await?;
-            Ok(Settled::new(Verdict::Updated, "", changes))
+            let warnings = cluster.replace(of, &replacement, &Write::default()).await?.warnings;
+            Ok(Settled { warnings, ..Settled::new(Verdict::Updated, "", changes) })
         }
         Existing::Update => Ok(Settled::new(
             Verdict::Differs,
@@ -132,7 +134,9 @@ pub(super) async fn create_or_settle(
     circumstances: Circumstances,
 ) -> holdfast_cluster::Result<(Settled, Option<Value>)> {
     match cluster.create(of, desired, write).await? {
-        Created::New(object) => Ok((Settled::plain(Verdict::Created), Some(object))),
+        Created::New(Stored { object, warnings }) => {
+            Ok((Settled { warnings, ..Settled::plain(Verdict::Created) }, Some(object)))
+        }
         Created::AlreadyThere(live) => {
             let settled = settle(cluster, of, desired, &live, circumstances).await?;
             Ok((settled, None))

@@ -138,3 +138,57 @@ async fn owners_are_linked(site: &Site) {
     let orphan = maps.iter().find(|object| object["metadata"]["name"] == "settings").unwrap();
     assert!(orphan["metadata"].get("ownerReferences").is_none());
 }
+
+const PUMP: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: pumps}
+---
+apiVersion: field.example/v1
+kind: Pump
+metadata: {name: north, namespace: pumps}
+spec: {litres: 5, quiet: true}
+";
+
+/// A definition of pumps with these properties of their spec.
+fn pumps(properties: &str) -> String {
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: pumps.field.example}}
+spec:
+  group: field.example
+  scope: Namespaced
+  names: {{kind: Pump, plural: pumps, singular: pump}}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {properties}}}}}}}}}
+"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_the_target_does_not_know_are_told() {
+    let [a, b] = sites().await;
+    for (site, properties) in
+        [(a, "{litres: {type: integer}, quiet: {type: boolean}}"), (b, "{litres: {type: integer}}")]
+    {
+        site.apply(&pumps(properties)).await.unwrap();
+        let established = std::time::Duration::from_secs(20);
+        site.wait("default", "crd/pumps.field.example", "condition=Established", established).await.unwrap();
+    }
+    a.apply(PUMP).await.unwrap();
+    let pumps = Protected::new("pumps", &["pumps"]).await;
+    pumps.backup(&admin(a).await).await;
+    let report = pumps.restore(&admin(b).await, &[]).await;
+    assert_eq!(report.outcome, Outcome::Partial);
+    let told = problems(&report);
+    assert!(
+        told.contains("restore.fields_dropped")
+            && told.contains("pumps/north")
+            && told.contains("\"spec.quiet\""),
+        "{told}"
+    );
+}

@@ -4,13 +4,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::PACK_SIZE;
-
 /// At most `limit` buffers exist at once; who wants one more waits until an upload gives one back.
 pub(crate) struct BufferPool {
     state: Mutex<State>,
     returned: Condvar,
     limit: usize,
+    /// Bytes of one buffer.
+    size: usize,
 }
 
 #[derive(Default)]
@@ -21,8 +21,9 @@ struct State {
 }
 
 impl BufferPool {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), returned: Condvar::new(), limit })
+    /// A pool of up to `limit` buffers of `size` bytes.
+    pub(crate) fn new(limit: usize, size: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), returned: Condvar::new(), limit, size })
     }
 
     /// An empty buffer, once there is one; `None` if the pool was closed.
@@ -35,7 +36,7 @@ impl BufferPool {
             return None;
         }
         state.in_use += 1;
-        let bytes = state.free.pop().unwrap_or_else(|| Vec::with_capacity(PACK_SIZE));
+        let bytes = state.free.pop().unwrap_or_else(|| Vec::with_capacity(self.size));
         Some(Buffer { bytes, pool: Arc::clone(self) })
     }
 
@@ -57,6 +58,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Bytes that it has room for.
+    pub(super) fn size(&self) -> usize {
+        self.pool.size
+    }
+
     /// The content as shared bytes; the buffer goes back when the last share is dropped.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
@@ -75,7 +81,7 @@ impl Drop for Buffer {
         let mut state = self.pool.lock();
         state.in_use -= 1;
         // One that a huge directory has blown up is not kept.
-        if bytes.capacity() <= PACK_SIZE {
+        if bytes.capacity() <= self.pool.size {
             bytes.clear();
             state.free.push(bytes);
         }
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_limit_exist_and_returned_ones_are_reused() {
-        let pool = BufferPool::new(2);
+        let pool = BufferPool::new(2, 64);
         let (first, second) = (pool.acquire().unwrap(), pool.acquire().unwrap());
         let address = first.bytes.as_ptr();
         let waiter = std::thread::spawn({
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn closing_releases_those_who_wait() {
-        let pool = BufferPool::new(1);
+        let pool = BufferPool::new(1, 64);
         let _held = pool.acquire().unwrap();
         let waiter = std::thread::spawn({
             let pool = Arc::clone(&pool);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::buffer::Buffer;
-use super::{PACK_SIZE, PackedBlob, header};
+use super::{PackedBlob, header};
 use crate::crypto::Key;
 use crate::id::{BlobId, BlobKind, PackId};
 
@@ -28,14 +28,14 @@ impl PackBuilder {
     /// Whether a sealed blob of `length` bytes still fits. The first one always does.
     pub(crate) fn has_room(&self, length: usize) -> bool {
         let filled = self.buffer.bytes.len() + length + header::bound(self.blobs.len() + 1);
-        self.blobs.is_empty() || filled <= PACK_SIZE
+        self.blobs.is_empty() || filled <= self.buffer.size()
     }
 
     /// Appends a sealed blob.
     pub(crate) fn push(&mut self, kind: BlobKind, id: BlobId, sealed: &[u8], uncompressed: Option<u32>) {
-        // Packs stay below 4 GiB: a blob does, and only the first may exceed the pack size.
+        // Packs stay below 4 GiB: a blob does, and only the first may exceed the size of the buffer.
         let (offset, length) = (self.buffer.bytes.len() as u32, sealed.len() as u32);
-        if self.blobs.is_empty() && sealed.len() + header::bound(1) > PACK_SIZE {
+        if self.blobs.is_empty() && sealed.len() + header::bound(1) > self.buffer.size() {
             self.buffer.bytes.reserve_exact(sealed.len() + header::bound(1));
         }
         self.buffer.bytes.extend_from_slice(sealed);
@@ -52,14 +52,14 @@ impl PackBuilder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::BufferPool;
+    use super::super::{BufferPool, PACK_SIZE};
     use super::*;
     use crate::pack::header::Header;
 
     #[test]
     fn a_full_pack_never_outgrows_its_buffer() {
         let key = Key::random();
-        let pool = BufferPool::new(1);
+        let pool = BufferPool::new(1, PACK_SIZE);
         for length in [40, 1_000, 1 << 20] {
             let mut builder = PackBuilder::new(pool.acquire().unwrap());
             let sealed = vec![7; length];
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn one_huge_blob_gets_a_pack_of_its_own() {
-        let pool = BufferPool::new(1);
+        let pool = BufferPool::new(1, PACK_SIZE);
         let mut builder = PackBuilder::new(pool.acquire().unwrap());
         assert!(builder.has_room(PACK_SIZE * 2));
         builder.push(BlobKind::Tree, BlobId::of(b"x"), &vec![1; PACK_SIZE * 2], None);

@@ -11,7 +11,8 @@ pub(crate) use header::{HEADER_LENGTH, Header, read_header};
 use crate::crypto;
 use crate::id::{BlobId, BlobKind, PackId};
 
-/// Size that packs are filled to, header included: stock restic's default.
+/// Size that packs are filled to unless a writer is told otherwise, header included: stock restic's
+/// default.
 pub(crate) const PACK_SIZE: usize = 16 << 20;
 
 /// One blob within a pack.

@@ -201,13 +201,10 @@ pub(super) async fn trees(reader: &Reader, ids: &[BlobId]) -> Vec<Result<Arc<Tre
     let cached = ids.iter().filter_map(|id| Some((*id, Ok(reader.trees.get(id)?))));
     lock(&found).extend(cached);
     let wanted: Vec<BlobId> = ids.iter().filter(|id| !lock(&found).contains_key(id)).copied().collect();
-    let (cache, parsed) = (Arc::clone(&reader.trees), Arc::clone(&found));
+    let parsed = Arc::clone(&found);
+    // Not kept in the cache: who asks for many at once walks, and comes by each of them once.
     let sink = move |id: &BlobId, json: &[u8]| {
-        let tree = parse_tree(id, json).map(Arc::new);
-        if let Ok(tree) = &tree {
-            cache.put(*id, Arc::clone(tree), json.len());
-        }
-        lock(&parsed).insert(*id, tree);
+        lock(&parsed).insert(*id, parse_tree(id, json).map(Arc::new));
         Ok(())
     };
     let outcome = all(reader, BlobKind::Tree, wanted, sink).await;

@@ -71,7 +71,7 @@ impl Core {
             uploads: Uploads::default(),
             counters: Counters::default(),
             open: [Mutex::default(), Mutex::default()],
-            buffers: BufferPool::new(options.uploads_in_flight.max(1) + OPEN_BUFFERS),
+            buffers: BufferPool::new(options.uploads_in_flight.max(1) + OPEN_BUFFERS, options.pack_size),
             runtime: Handle::current(),
             gate: RwLock::default(),
             failure: OnceLock::new(),

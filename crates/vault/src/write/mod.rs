@@ -24,6 +24,7 @@ use self::keeper::Keeper;
 use crate::chunk::MAX_CHUNK;
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind, SnapshotId};
+use crate::pack::PACK_SIZE;
 use crate::repository::{Inner, unpacked};
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
@@ -38,14 +39,17 @@ pub struct WriterOptions {
     pub owner: String,
     /// Threads that hash, compress and encrypt chunks of large files, beside the callers' own.
     pub threads: usize,
-    /// Packs that are sent at once; each takes 16 MiB.
+    /// Packs that are sent at once; each takes `pack_size`.
     pub uploads_in_flight: usize,
+    /// Bytes that packs are filled to. Memory grows with it, and the number of requests shrinks; a
+    /// blob that has more gets a pack of its own.
+    pub pack_size: usize,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
-        Self { owner: String::new(), threads, uploads_in_flight: 4 }
+        Self { owner: String::new(), threads, uploads_in_flight: 4, pack_size: PACK_SIZE }
     }
 }
 
