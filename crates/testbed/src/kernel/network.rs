@@ -14,6 +14,9 @@ const BRIDGE: &str = "hf0";
 /// The host's own address on the bridge: servers for all sites listen here.
 pub const HOST_ADDRESS: &str = "198.18.0.1";
 
+/// The last number of [`HOST_ADDRESS`].
+const HOST_NUMBER: u16 = 1;
+
 /// Network namespace, cable and address of one slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
@@ -40,17 +43,22 @@ impl Network {
         format!("hfv{}", self.slot)
     }
 
-    /// The only address of the site on the bridge.
+    /// The only address of the slot on the bridge.
     pub(crate) fn address(&self) -> String {
-        format!("198.18.0.{}", 10 + self.slot)
+        format!("198.18.0.{}", self.host_number())
+    }
+
+    fn host_number(&self) -> u16 {
+        10 + self.slot
     }
 
     /// Makes the namespace and plugs it into the bridge.
     pub(crate) fn create(&self) -> Result<()> {
         ensure_bridge()?;
         let (namespace, cable, address) = (self.namespace(), self.cable(), self.address());
+        let hardware = hardware_address(self.host_number());
         ip(&format!("netns add {namespace}"))?;
-        ip(&format!("link add {cable} type veth peer name eth0 netns {namespace}"))?;
+        ip(&format!("link add {cable} type veth peer name eth0 address {hardware} netns {namespace}"))?;
         ip(&format!("link set {cable} master {BRIDGE} up"))?;
         ip(&format!("-n {namespace} addr add {address}/24 dev eth0"))?;
         ip(&format!("-n {namespace} link set eth0 up"))?;
@@ -113,7 +121,7 @@ impl Network {
 pub(crate) fn ensure_bridge() -> Result<()> {
     let _held = FileLock::wait(&dirs::network_lock())?;
     if !bridge_exists() {
-        ip(&format!("link add {BRIDGE} type bridge"))?;
+        ip(&format!("link add {BRIDGE} address {} type bridge", hardware_address(HOST_NUMBER)))?;
         ip(&format!("addr add {HOST_ADDRESS}/24 dev {BRIDGE}"))?;
         ip(&format!("link set {BRIDGE} up"))?;
     }
@@ -131,10 +139,51 @@ pub(crate) fn remove_bridge_if(unused: impl FnOnce() -> bool) -> Result<()> {
     Ok(())
 }
 
+/// The hardware address that goes with `198.18.0.<number>`: locally administered, the rest spells the other.
+///
+/// A random one would differ for the next owner of a slot, while the host and all sites believe for up to 45 s that
+/// the address is still at the old one (`base_reachable_time` in arp(7), times 1.5): the next owner hears nothing.
+fn hardware_address(number: u16) -> String {
+    format!("02:00:c6:12:00:{number:02x}")
+}
+
 fn bridge_exists() -> bool {
     Path::new("/sys/class/net").join(BRIDGE).exists()
 }
 
 fn ip(words: &str) -> Result<String> {
     tool::run("ip", &words.split(' ').collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::Duration;
+
+    use crate::dirs::Cache;
+    use crate::lease::Lease;
+
+    /// Nobody listens there: a refusal comes from the slot's end of the cable, silence from nowhere.
+    fn knock(address: &str) -> ErrorKind {
+        let address: SocketAddr = format!("{address}:6443").parse().unwrap();
+        TcpStream::connect_timeout(&address, Duration::from_secs(2)).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_next_owner_of_a_slot_is_heard_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path()).unwrap();
+        // While it is plugged in the bridge stays up, and what the host knows about neighbours stays too.
+        let (neighbour, slot) = (Lease::take("x", &cache).unwrap(), Lease::take("y", &cache).unwrap());
+        let network = slot.record().network();
+        neighbour.record().network().create().unwrap();
+        for _ in 0..3 {
+            network.create().unwrap();
+            assert_eq!(knock(&network.address()), ErrorKind::ConnectionRefused);
+            network.remove().unwrap();
+        }
+        slot.end().unwrap();
+        neighbour.end().unwrap();
+    }
 }
