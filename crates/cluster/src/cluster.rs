@@ -1,13 +1,13 @@
 //! The handle on one cluster that all calls go through.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::limiter::Limiter;
 use crate::login::Login;
 use crate::server_clock::ServerClock;
+use crate::settings::Settings;
 
 /// One Kubernetes cluster. Cheap to clone; clones share connections and the limit on requests.
 #[derive(Clone)]
@@ -22,24 +22,6 @@ struct Shared {
     settings: Settings,
     limiter: Limiter,
     clock: ServerClock,
-}
-
-/// How patient and how busy a [`Cluster`] is.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Most requests under way at once, watches and streams apart. The number in use falls when
-    /// the server answers 429 and recovers afterwards.
-    pub concurrency: usize,
-    /// How long a single attempt may take; the API server's own limit is 60 s.
-    pub timeout: Duration,
-    /// How long a request is repeated while the server is overloaded or cannot be reached.
-    pub patience: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { concurrency: 32, timeout: Duration::from_secs(75), patience: Duration::from_secs(90) }
-    }
 }
 
 impl Cluster {

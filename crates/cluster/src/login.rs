@@ -11,7 +11,8 @@ use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::connect::{self, Connect};
+use crate::client;
+use crate::kubeconfig::Connect;
 
 /// Plugins may ask a person or a slow server: not more often than this.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ impl Login {
             return false;
         }
         *renewed = Some(Instant::now());
-        match connect::log_in(source).await {
+        match client::log_in(source).await {
             Ok(client) => {
                 let session = Session { client, number: refused.number + 1 };
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = session;

@@ -3,13 +3,12 @@
 
 use holdfast_cluster::{Error as Cause, Reason, kinds};
 use holdfast_model::restore::{ObjectResult, Verdict};
-use holdfast_model::{GroupKind, ObjectRef, Problem, ResourceType};
+use holdfast_model::{ObjectRef, Problem, ResourceType};
 
 use super::existing::Settled;
-use super::object::Outgoing;
+use super::outgoing::Outgoing;
 use super::ready;
 use super::session::{Pass, Session};
-use crate::point::ObjectEntry;
 
 impl Session {
     /// Books an object that is at the target now, or was decided about there.
@@ -22,7 +21,7 @@ impl Session {
                 "{target}: {place} seems to name a namespace that is mapped; it was not changed"
             ));
         }
-        if sending.had_status && settled.verdict == Verdict::Created && !is_built_in(&entry.resource) {
+        if sending.had_status && settled.verdict == Verdict::Created && !outgoing.is_built_in() {
             self.tally.status_left_behind(&entry.resource);
         }
         for warning in &settled.warnings {
@@ -84,15 +83,6 @@ impl Session {
     }
 }
 
-/// The object as it is called in the point; by the file's name if that is a shortened one.
-pub(super) fn captured_ref(entry: &ObjectEntry) -> ObjectRef {
-    entry.object_ref().unwrap_or_else(|| ObjectRef {
-        resource: entry.resource.clone(),
-        namespace: entry.namespace.clone(),
-        name: entry.path.rsplit('/').next().unwrap_or_default().to_owned(),
-    })
-}
-
 pub(super) fn result(object: ObjectRef, verdict: Verdict, reason: String) -> ObjectResult {
     ObjectResult { object, verdict, reason, changes: Vec::new() }
 }
@@ -129,22 +119,4 @@ fn may_work_later(error: &Cause) -> bool {
         Some(Reason::Forbidden) => error.to_string().contains("error looking up service account"),
         _ => false,
     }
-}
-
-/// Whether the API server itself defines the type: its status then belongs to its controllers.
-fn is_built_in(of: &ResourceType) -> bool {
-    const WITH_DOTS: &[&str] = &[
-        "networking.k8s.io",
-        "rbac.authorization.k8s.io",
-        "storage.k8s.io",
-        "apiextensions.k8s.io",
-        "admissionregistration.k8s.io",
-        "scheduling.k8s.io",
-        "node.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
-        "certificates.k8s.io",
-        "resource.k8s.io",
-    ];
-    let GroupKind { group, .. } = of.group_kind();
-    !group.contains('.') || WITH_DOTS.contains(&group.as_str())
 }

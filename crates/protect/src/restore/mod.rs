@@ -15,6 +15,7 @@ mod consumers;
 mod definitions;
 mod existing;
 mod object;
+mod outgoing;
 mod owners;
 mod quantity;
 mod queue;

@@ -3,27 +3,18 @@
 use bytes::Bytes;
 use holdfast_cluster::{Error as Cause, Reason, Write, kinds};
 use holdfast_model::restore::owner::{self, Linking, Owner};
-use holdfast_model::restore::{Prepared, Sending, Verdict, prepare, read};
+use holdfast_model::restore::{Prepared, Verdict, prepare, read};
 use holdfast_model::{ObjectRef, Problem, ResourceType};
 use serde_json::Value;
 
-use super::booking::{captured_ref, failed, is_fatal, result};
+use super::booking::{failed, is_fatal, result};
 use super::existing::{Circumstances, Settled, create_or_settle, settle};
+use super::outgoing::{Outgoing, captured_ref};
 use super::owners;
-use super::served::Placement;
 use super::session::{Pass, Session};
 use super::source::{self, Fetched, Lost};
 use crate::error::{Error, Result};
 use crate::point::{ObjectEntry, file_name};
-
-/// An object that is about to be sent.
-pub(super) struct Outgoing {
-    pub(super) entry: ObjectEntry,
-    /// Length of its JSON in the point.
-    pub(super) bytes: u64,
-    pub(super) sending: Sending,
-    pub(super) placement: Placement,
-}
 
 impl Session {
     /// Restores one object; an error means that no other would fare better.
