@@ -31,6 +31,7 @@
 
 mod client;
 mod component;
+pub mod csi;
 mod dirs;
 mod error;
 pub mod fixtures;

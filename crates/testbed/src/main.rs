@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use holdfast_testbed::{
-    Cache, KUBERNETES, Part, Reporter, Result, Site, down, guard, images, list, provision, sweep,
+    Cache, KUBERNETES, Part, Reporter, Result, Site, csi, down, guard, images, list, provision, sweep,
 };
 
 #[derive(Parser)]
@@ -69,6 +69,28 @@ enum Command {
         #[arg(long)]
         root: PathBuf,
     },
+    /// Serve volumes with snapshots to a kubelet
+    #[command(hide = true)]
+    Csi {
+        /// Name of the driver
+        #[arg(long)]
+        name: String,
+        /// Name of the node
+        #[arg(long)]
+        node: String,
+        /// Directory of the pool
+        #[arg(long)]
+        pool: PathBuf,
+        /// Socket to listen on
+        #[arg(long)]
+        socket: PathBuf,
+        /// Socket in the kubelet's directory of plugins
+        #[arg(long)]
+        registration: Option<PathBuf>,
+        /// Serve volumes only
+        #[arg(long)]
+        without_snapshots: bool,
+    },
 }
 
 #[tokio::main]
@@ -123,6 +145,10 @@ async fn run(command: Command) -> Result<()> {
         Command::Build { parts } => build(&parts, &report),
         Command::Guard { pid, start } => guard::watch(pid, start),
         Command::Provision { kubeconfig, root } => provision::run(&kubeconfig, &root).await,
+        Command::Csi { name, node, pool, socket, registration, without_snapshots } => {
+            let snapshots = !without_snapshots;
+            csi::run(csi::Options { name, node, pool, socket, registration, snapshots }).await
+        }
     }
 }
 
