@@ -58,5 +58,8 @@ pub use parts::{Built, KUBERNETES, Part};
 pub use proxy::{FaultProxy, Faults};
 pub use report::{Event, Reporter};
 pub use s3::{Make, S3};
-pub use site::{Partition, STORAGE_CLASS, Site, SiteBuilder, Times};
+pub use site::{
+    CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Partition, SNAPSHOT_CLASS, STORAGE_CLASS, Site, SiteBuilder,
+    Times,
+};
 pub use teardown::{down, sweep};

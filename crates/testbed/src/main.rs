@@ -28,6 +28,9 @@ enum Command {
         /// Nodes without kubelets, beside the real one
         #[arg(long, default_value_t = 0)]
         kwok_nodes: usize,
+        /// With a CSI driver that has snapshots
+        #[arg(long)]
+        csi: bool,
         /// Image archives for the nodes
         #[arg(long)]
         image: Vec<PathBuf>,
@@ -107,7 +110,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     let report = Reporter::stderr();
     match command {
-        Command::Up { names, kubernetes, kwok_nodes, image, foreground } => {
+        Command::Up { names, kubernetes, kwok_nodes, csi, image, foreground } => {
             let mut sites = Vec::new();
             for name in names {
                 if let Some(kept) = list()?.iter().find(|running| running.kept && running.name == name) {
@@ -116,6 +119,7 @@ async fn run(command: Command) -> Result<()> {
                     continue;
                 }
                 let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
+                let site = if csi { site.csi() } else { site };
                 let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
                 println!("export KUBECONFIG={}", site.kubeconfig().display());
                 sites.push(site);

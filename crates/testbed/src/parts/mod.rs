@@ -73,15 +73,8 @@ impl Part {
         let mut all = Self::of_site(KUBERNETES);
         all.extend([Self::VersityGw, Self::Kwok, Self::Restic, Self::Minio, Self::Kopia]);
         all.extend([Self::Velero, Self::VeleroAws]);
-        all.extend(Self::of_csi());
-        all.push(Self::CsiSanity);
+        all.extend([Self::CsiProvisioner, Self::CsiSnapshotter, Self::CsiSanity]);
         all
-    }
-
-    /// What a site with the CSI driver needs beside.
-    #[must_use]
-    pub fn of_csi() -> [Self; 2] {
-        [Self::CsiProvisioner, Self::CsiSnapshotter]
     }
 
     /// What a site with a node needs.
