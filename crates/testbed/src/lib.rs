@@ -25,7 +25,8 @@
 //! # }
 //! ```
 //!
-//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works. It ends with
+//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works, and, where
+//! [`SiteBuilder::csi`] asked for it, storage with snapshots from a [driver](csi) of our own. It ends with
 //! its value; if its process is killed, a [guard] ends it, and the next start sweeps what even a killed guard left.
 //! Slots are taken by file lock, so any number of tests and a kept demo run beside each other.
 
