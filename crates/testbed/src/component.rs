@@ -20,6 +20,9 @@ const TAIL: usize = 25;
 /// Enters the cgroup before anything else runs, so that no child can be born outside it.
 const ENTER: &str = r#"echo $$ > "$1" && shift && exec "$@""#;
 
+/// Runs a program again whenever it ends; it dies with this shell, as if it were the component itself.
+const AGAIN: &str = r#"while :; do setpriv --pdeathsig KILL -- "$@"; sleep 0.2; done"#;
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
@@ -29,6 +32,7 @@ pub(crate) struct Spec {
     path: Option<OsString>,
     env: Vec<(String, String)>,
     on_host_network: bool,
+    restarted: bool,
 }
 
 impl Spec {
@@ -40,6 +44,7 @@ impl Spec {
             path: None,
             env: Vec::new(),
             on_host_network: false,
+            restarted: false,
         }
     }
 
@@ -74,6 +79,12 @@ impl Spec {
     /// Runs it on the host's network instead of the site's.
     pub(crate) fn on_host_network(mut self) -> Self {
         self.on_host_network = true;
+        self
+    }
+
+    /// Starts it again whenever it ends by itself.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.restarted = true;
         self
     }
 }
@@ -171,6 +182,9 @@ fn spawn(spec: &Spec, record: &Record, log: &Path) -> Result<Child> {
     command.args(["-c", ENTER, "sh"]).arg(record.cgroup().entrance()?);
     if !spec.on_host_network {
         command.arg("nsenter").arg(format!("--net={}", record.network().path().display())).arg("--");
+    }
+    if spec.restarted {
+        command.args(["/bin/sh", "-c", AGAIN, "sh"]);
     }
     command.arg(&spec.program).args(&spec.args).envs(spec.env.iter().map(|(k, v)| (k, v)));
     for name in tool::PROXIES {

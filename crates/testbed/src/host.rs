@@ -23,6 +23,8 @@ const NEEDS: &[Need] = &[
     Need { program: "nsenter", package: "util-linux" },
     Need { program: "losetup", package: "mount" },
     Need { program: "mkfs.xfs", package: "xfsprogs" },
+    Need { program: "mkfs.btrfs", package: "btrfs-progs" },
+    Need { program: "mkfs.ext4", package: "e2fsprogs" },
     Need { program: "dpkg-deb", package: "dpkg" },
 ];
 

@@ -25,12 +25,14 @@
 //! # }
 //! ```
 //!
-//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works. It ends with
+//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works, and, where
+//! [`SiteBuilder::csi`] asked for it, storage with snapshots from a [driver](csi) of our own. It ends with
 //! its value; if its process is killed, a [guard] ends it, and the next start sweeps what even a killed guard left.
 //! Slots are taken by file lock, so any number of tests and a kept demo run beside each other.
 
 mod client;
 mod component;
+pub mod csi;
 mod dirs;
 mod error;
 pub mod fixtures;
@@ -57,5 +59,8 @@ pub use parts::{Built, KUBERNETES, Part};
 pub use proxy::{FaultProxy, Faults};
 pub use report::{Event, Reporter};
 pub use s3::{Make, S3};
-pub use site::{Partition, STORAGE_CLASS, Site, SiteBuilder, Times};
+pub use site::{
+    CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Partition, SNAPSHOT_CLASS, STORAGE_CLASS, Site, SiteBuilder,
+    Times,
+};
 pub use teardown::{down, sweep};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use holdfast_testbed::{
-    Cache, KUBERNETES, Part, Reporter, Result, Site, down, guard, images, list, provision, sweep,
+    Cache, KUBERNETES, Part, Reporter, Result, Site, csi, down, guard, images, list, provision, sweep,
 };
 
 #[derive(Parser)]
@@ -28,6 +28,9 @@ enum Command {
         /// Nodes without kubelets, beside the real one
         #[arg(long, default_value_t = 0)]
         kwok_nodes: usize,
+        /// With a CSI driver that has snapshots
+        #[arg(long)]
+        csi: bool,
         /// Image archives for the nodes
         #[arg(long)]
         image: Vec<PathBuf>,
@@ -69,6 +72,28 @@ enum Command {
         #[arg(long)]
         root: PathBuf,
     },
+    /// Serve volumes with snapshots to a kubelet
+    #[command(hide = true)]
+    Csi {
+        /// Name of the driver
+        #[arg(long)]
+        name: String,
+        /// Name of the node
+        #[arg(long)]
+        node: String,
+        /// Directory of the pool
+        #[arg(long)]
+        pool: PathBuf,
+        /// Socket to listen on
+        #[arg(long)]
+        socket: PathBuf,
+        /// Socket in the kubelet's directory of plugins
+        #[arg(long)]
+        registration: Option<PathBuf>,
+        /// Serve volumes only
+        #[arg(long)]
+        without_snapshots: bool,
+    },
 }
 
 #[tokio::main]
@@ -85,7 +110,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     let report = Reporter::stderr();
     match command {
-        Command::Up { names, kubernetes, kwok_nodes, image, foreground } => {
+        Command::Up { names, kubernetes, kwok_nodes, csi, image, foreground } => {
             let mut sites = Vec::new();
             for name in names {
                 if let Some(kept) = list()?.iter().find(|running| running.kept && running.name == name) {
@@ -94,6 +119,7 @@ async fn run(command: Command) -> Result<()> {
                     continue;
                 }
                 let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
+                let site = if csi { site.csi() } else { site };
                 let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
                 println!("export KUBECONFIG={}", site.kubeconfig().display());
                 sites.push(site);
@@ -123,6 +149,10 @@ async fn run(command: Command) -> Result<()> {
         Command::Build { parts } => build(&parts, &report),
         Command::Guard { pid, start } => guard::watch(pid, start),
         Command::Provision { kubeconfig, root } => provision::run(&kubeconfig, &root).await,
+        Command::Csi { name, node, pool, socket, registration, without_snapshots } => {
+            let snapshots = !without_snapshots;
+            csi::run(csi::Options { name, node, pool, socket, registration, snapshots }).await
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::dirs::Cache;
 use crate::error::{At, Result};
-use crate::kernel::{mounts, network};
+use crate::kernel::{loops, mounts, network};
 use crate::lease::{self, Record};
 use crate::report::Reporter;
 
@@ -26,8 +26,11 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
     let cgroup = record.cgroup();
     cgroup.kill(LIMIT)?;
     for dir in [record.dir.clone(), record.runtime()] {
+        // First and last: once its file system is unmounted, the name of a device's file no longer leads here; and the
+        // device that carries the file system is free only then.
+        loops::detach_below(&dir)?;
         mounts::remove_below(&dir)?;
-        mounts::detach_loops_below(&dir)?;
+        loops::detach_below(&dir)?;
     }
     cgroup.remove(LIMIT)?;
     record.network().remove()?;

@@ -1,4 +1,4 @@
-//! Mounts and loop devices below a directory, found in the kernel's own lists.
+//! Mounts below a directory, found in the kernel's own list.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use crate::error::{At, Result};
-use crate::tool;
 
 /// Makes mounts below `/` travel into containers and back, as the kubelet expects.
 pub(crate) fn share_root() -> Result<()> {
@@ -31,25 +30,32 @@ pub(crate) fn remove_below(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Loop devices whose file is below `dir`.
-pub(crate) fn loops_below(dir: &Path) -> Vec<PathBuf> {
-    let Ok(devices) = fs::read_dir("/sys/block") else { return Vec::new() };
-    devices
-        .flatten()
-        .filter(|device| {
-            let file = fs::read_to_string(device.path().join("loop/backing_file"));
-            file.is_ok_and(|file| Path::new(file.trim_end().trim_end_matches(" (deleted)")).starts_with(dir))
-        })
-        .map(|device| Path::new("/dev").join(device.file_name()))
-        .collect()
+/// Whether something is mounted at exactly this path.
+pub(crate) fn is_mounted(path: &Path) -> bool {
+    below(path).iter().any(|point| point == path)
 }
 
-/// Detaches the loop devices whose file is below `dir`.
-pub(crate) fn detach_loops_below(dir: &Path) -> Result<()> {
-    for device in loops_below(dir) {
-        tool::run("losetup", &["-d".as_ref(), device.as_os_str()])?;
-    }
-    Ok(())
+/// Whether `dir`, or something in it, is also seen elsewhere, through a bind mount of the same file system.
+pub(crate) fn is_shown_elsewhere(dir: &Path) -> bool {
+    is_shown(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), dir)
+}
+
+fn is_shown(table: &str, dir: &Path) -> bool {
+    // proc(5): id, parent, device, root of the mount in its file system, mount point.
+    let mounts: Vec<(&str, PathBuf, PathBuf)> = table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(' ').take(5).collect();
+            let [_, _, device, root, point] = fields[..] else { return None };
+            Some((device, PathBuf::from(unescape(root)), PathBuf::from(unescape(point))))
+        })
+        .collect();
+    let home =
+        mounts.iter().filter(|(_, _, point)| dir.starts_with(point)).max_by_key(|m| m.2.as_os_str().len());
+    let Some((device, root, point)) = home else { return false };
+    let Ok(relative) = dir.strip_prefix(point) else { return false };
+    let inside = root.join(relative);
+    mounts.iter().any(|(other, shown, _)| other == device && shown.starts_with(&inside))
 }
 
 fn parse(table: &str, dir: &Path) -> Vec<PathBuf> {
@@ -74,5 +80,14 @@ mod tests {
     fn only_mounts_at_or_below_the_directory_count() {
         let table = "1 2 0:1 / /run/x rw - tmpfs t rw\n2 2 0:1 / /run/x/a\\040b rw - tmpfs t rw\n3 2 0:1 / /run/xy rw - tmpfs t rw\n";
         assert_eq!(parse(table, Path::new("/run/x")), ["/run/x", "/run/x/a b"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_directory_is_shown_by_a_bind_mount_of_it_or_of_what_is_in_it() {
+        let pool = "1 0 7:0 / / rw\n2 1 0:9 / /p rw\n";
+        let bound = |root: &str| is_shown(&format!("{pool}3 1 0:9 {root} /pods/x rw\n"), Path::new("/p/v/a"));
+        assert!(bound("/v/a") && bound("/v/a/disk"));
+        assert!(!bound("/v/ab") && !bound("/v"));
+        assert!(!is_shown(pool, Path::new("/p/v/a")));
     }
 }

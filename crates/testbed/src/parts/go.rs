@@ -105,9 +105,9 @@ impl<'a> Build<'a> {
         self.go(&args, &[("GOFLAGS", "-mod=mod -buildvcs=false")])
     }
 
-    /// Joins files of the part's module into one of `share/`, as YAML documents.
-    pub(super) fn join_files(&self, name: &str, files: &[&str]) -> Result<()> {
-        let module = self.source(self.part.module())?;
+    /// Joins files of a module at a version into one of `share/`, as YAML documents.
+    pub(super) fn join_files(&self, module: (&str, &str), name: &str, files: &[&str]) -> Result<()> {
+        let module = self.source_at(module.0, module.1)?;
         let mut joined = String::new();
         for file in files {
             let path = module.join(file);
@@ -121,8 +121,12 @@ impl<'a> Build<'a> {
 
     /// Downloads a module at the part's version and gives the directory of its source.
     pub(super) fn source(&self, module: &str) -> Result<PathBuf> {
+        self.source_at(module, self.part.version())
+    }
+
+    fn source_at(&self, module: &str, version: &str) -> Result<PathBuf> {
         let mut command = self.command();
-        command.args(["mod", "download", "-json", &format!("{module}@v{}", self.part.version())]);
+        command.args(["mod", "download", "-json", &format!("{module}@v{version}")]);
         let said = tool::output(&mut command)?;
         let parsed: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
         parsed["Dir"].as_str().map(PathBuf::from).ok_or_else(|| Error::Command {

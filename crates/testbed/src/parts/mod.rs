@@ -39,6 +39,12 @@ pub enum Part {
     Velero,
     /// Velero's plugin for S3.
     VeleroAws,
+    /// The CSI sidecar that serves claims.
+    CsiProvisioner,
+    /// The CSI sidecar that takes snapshots, with the snapshot controller and their CustomResourceDefinitions.
+    CsiSnapshotter,
+    /// The conformance test of CSI drivers.
+    CsiSanity,
 }
 
 /// How a part's programs come out of its module.
@@ -49,6 +55,13 @@ enum Recipe {
     InstallWithFiles(&'static [&'static str], &'static str, &'static [&'static str]),
     /// The module's go.mod has `replace` lines: one of ours requires it and repeats them.
     Wrapped { packages: &'static [&'static str], extra: &'static [(&'static str, &'static str)] },
+    /// As `Wrapped`, and files of another module at its version joined into `share/<name>`.
+    WrappedWithFiles {
+        packages: &'static [&'static str],
+        module: (&'static str, &'static str),
+        name: &'static str,
+        files: &'static [&'static str],
+    },
     /// A program of ours around the components of Kubernetes.
     Kubernetes,
 }
@@ -60,6 +73,7 @@ impl Part {
         let mut all = Self::of_site(KUBERNETES);
         all.extend([Self::VersityGw, Self::Kwok, Self::Restic, Self::Minio, Self::Kopia]);
         all.extend([Self::Velero, Self::VeleroAws]);
+        all.extend([Self::CsiProvisioner, Self::CsiSnapshotter, Self::CsiSanity]);
         all
     }
 
@@ -96,6 +110,9 @@ impl Part {
             Self::Kopia => "kopia",
             Self::Velero => "velero",
             Self::VeleroAws => "velero-aws",
+            Self::CsiProvisioner => "csi-provisioner",
+            Self::CsiSnapshotter => "csi-snapshotter",
+            Self::CsiSanity => "csi-sanity",
         }
     }
 
@@ -114,6 +131,9 @@ impl Part {
             Self::Kopia => "0.21.1",
             Self::Velero => "1.18.3",
             Self::VeleroAws => "1.14.3",
+            Self::CsiProvisioner => "5.3.0",
+            Self::CsiSnapshotter => "8.7.0",
+            Self::CsiSanity => "5.6.0",
         }
     }
 
@@ -130,6 +150,9 @@ impl Part {
             Self::Kopia => "github.com/kopia/kopia",
             Self::Velero => "github.com/vmware-tanzu/velero",
             Self::VeleroAws => "github.com/vmware-tanzu/velero-plugin-for-aws",
+            Self::CsiProvisioner => "github.com/kubernetes-csi/external-provisioner/v5",
+            Self::CsiSnapshotter => "github.com/kubernetes-csi/external-snapshotter/v8",
+            Self::CsiSanity => "github.com/kubernetes-csi/csi-test/v5",
         }
     }
 
@@ -165,6 +188,18 @@ impl Part {
             Self::Velero => {
                 Recipe::Wrapped { packages: &["cmd/velero"], extra: &[("k8s.io/cli-runtime", "v0.33.13")] }
             }
+            Self::CsiProvisioner => Recipe::Wrapped { packages: &["cmd/csi-provisioner"], extra: &[] },
+            Self::CsiSanity => Recipe::Wrapped { packages: &["cmd/csi-sanity"], extra: &[] },
+            Self::CsiSnapshotter => Recipe::WrappedWithFiles {
+                packages: &["cmd/csi-snapshotter", "cmd/snapshot-controller"],
+                module: ("github.com/kubernetes-csi/external-snapshotter/client/v8", "8.6.0"),
+                name: "crds.yaml",
+                files: &[
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshotclasses.yaml",
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshotcontents.yaml",
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshots.yaml",
+                ],
+            },
         }
     }
 
@@ -200,9 +235,13 @@ impl Part {
             Recipe::Install(packages) => build.install(packages)?,
             Recipe::InstallWithFiles(packages, name, files) => {
                 build.install(packages)?;
-                build.join_files(name, files)?;
+                build.join_files((self.module(), self.version()), name, files)?;
             }
             Recipe::Wrapped { packages, extra } => build.wrapped(packages, extra)?,
+            Recipe::WrappedWithFiles { packages, module, name, files } => {
+                build.wrapped(packages, &[])?;
+                build.join_files(module, name, files)?;
+            }
             Recipe::Kubernetes => kubernetes::build(&build, self.version())?,
         }
         let out = build.finish()?;

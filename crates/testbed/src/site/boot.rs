@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::builder::SiteBuilder;
 use super::plan::{Plan, text};
-use super::{Site, Times, control_plane, kubeconfig, kwok, node, pki};
+use super::{Site, Times, control_plane, csi, kubeconfig, kwok, node, pki};
 use crate::component::{Component, Spec, not_ready, until};
 use crate::dirs::Cache;
 use crate::error::{Error, Result};
@@ -37,6 +37,7 @@ struct Ground {
     kubernetes: Built,
     containerd: Option<Built>,
     kwok: Option<Built>,
+    csi: Option<csi::Parts>,
     images: Vec<PathBuf>,
 }
 
@@ -73,6 +74,9 @@ impl Site {
             site.start_node().await?;
             site.times.node = begun.elapsed();
         }
+        if let Some(csi) = ground.csi {
+            site.start_csi(&csi).await?;
+        }
         if let Some(kwok) = ground.kwok {
             site.start(control_plane::kwok(&site.plan, &kwok))?;
             site.kwok_nodes = kwok::create_nodes(&mut site, builder.kwok_nodes).await?;
@@ -89,7 +93,7 @@ impl Site {
         record.ok_or_else(|| self.no_component("any more"))
     }
 
-    fn start(&mut self, spec: Spec) -> Result<()> {
+    pub(super) fn start(&mut self, spec: Spec) -> Result<()> {
         let component = Component::start(spec, self.record()?)?;
         self.components.push(component);
         Ok(())
@@ -241,6 +245,13 @@ fn prepare(builder: &SiteBuilder) -> Result<Ground> {
     let build = |part: Part| part.build(&cache, report);
     let kubernetes = build(Part::Kubernetes(builder.kubernetes.clone()))?;
     let kwok = (builder.kwok_nodes > 0).then(|| build(Part::Kwok)).transpose()?;
+    let csi = || -> Result<csi::Parts> {
+        Ok(csi::Parts {
+            provisioner: build(Part::CsiProvisioner)?,
+            snapshotter: build(Part::CsiSnapshotter)?,
+        })
+    };
+    let csi = builder.csi.then(csi).transpose()?;
     let mut archives = Vec::new();
     let mut real = None;
     if builder.node {
@@ -255,7 +266,7 @@ fn prepare(builder: &SiteBuilder) -> Result<Ground> {
     match prepared {
         Ok(plan) => {
             let containerd = real.map(|(containerd, _)| containerd);
-            Ok(Ground { lease, plan, kubernetes, containerd, kwok, images: archives })
+            Ok(Ground { lease, plan, kubernetes, containerd, kwok, csi, images: archives })
         }
         Err(error) => {
             lease.end()?;

@@ -19,6 +19,7 @@ pub struct SiteBuilder {
     pub(super) name: String,
     pub(super) kubernetes: String,
     pub(super) node: bool,
+    pub(super) csi: bool,
     pub(super) kwok_nodes: usize,
     pub(super) images: Vec<PathBuf>,
     pub(super) admission: Vec<String>,
@@ -34,6 +35,7 @@ impl SiteBuilder {
             name,
             kubernetes: KUBERNETES.into(),
             node: false,
+            csi: false,
             kwok_nodes: 0,
             images: Vec::new(),
             admission: Vec::new(),
@@ -48,6 +50,13 @@ impl SiteBuilder {
     pub fn node(mut self) -> Self {
         self.node = true;
         self
+    }
+
+    /// With a real node and a CSI driver beside the default storage: classes [`super::CSI_CLASS`],
+    /// [`super::CSI_LATE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`].
+    pub fn csi(mut self) -> Self {
+        self.csi = true;
+        self.node()
     }
 
     /// With nodes that only look like it: kwok marks their pods running, and any Job succeeded.

@@ -3,6 +3,7 @@
 mod boot;
 mod builder;
 mod control_plane;
+mod csi;
 mod faults;
 mod kubeconfig;
 mod kwok;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
+pub use csi::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, SNAPSHOT_CLASS};
 pub use faults::Partition;
 use plan::{Plan, text};
 

@@ -1,0 +1,28 @@
+//! A CSI driver of our own, for what needs snapshots: none of the public ones can be had as a program here.
+//!
+//! A volume is a btrfs subvolume and a snapshot a read-only one, all in one file on a loop device. A block volume is a
+//! sparse file in its subvolume, on a loop device of its own. The driver is a process of the host, not a pod, and
+//! registers itself with the kubelet. Source of the rules: the Container Storage Interface specification, 1.13.
+
+mod alone;
+mod btrfs;
+mod catalogue;
+mod driver;
+mod identity;
+mod node;
+mod page;
+mod pool;
+mod request;
+mod rpc;
+mod snapshots;
+mod volumes;
+mod wire;
+
+pub use alone::Alone;
+pub use driver::{Options, registration_socket, run};
+
+/// The segment of a node in CSI topology.
+pub(crate) const TOPOLOGY: &str = "testbed.holdfast.dev/csi-node";
+
+/// File of a block volume in its subvolume.
+const DISK: &str = "disk.img";

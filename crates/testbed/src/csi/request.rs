@@ -1,0 +1,126 @@
+//! What a request asks for, checked once, in the driver's own terms.
+
+use tonic::Status;
+
+use super::TOPOLOGY;
+use super::catalogue::{Mode, Origin};
+use super::wire::{CapacityRange, ContentSource, TopologyRequirement, VolumeCapability};
+
+/// Size of a volume for which none is asked.
+const DEFAULT_SIZE: u64 = 1 << 30;
+
+/// No volume is larger; the pool would say so only when it is full.
+const LARGEST: u64 = 1 << 50;
+
+/// `AccessMode.Mode`: a volume of this driver is at one node at a time.
+const MULTI_NODE: std::ops::RangeInclusive<i32> = 3..=5;
+
+/// The specification's limit for a name or an id.
+const NAME_LIMIT: usize = 128;
+
+/// A field that must not be empty.
+pub(super) fn required<'a>(field: &str, value: &'a str) -> Result<&'a str, Status> {
+    if value.is_empty() {
+        return Err(Status::invalid_argument(format!("{field} is missing")));
+    }
+    if value.len() > NAME_LIMIT && !field.ends_with("path") {
+        return Err(Status::invalid_argument(format!("{field} is longer than {NAME_LIMIT} bytes")));
+    }
+    Ok(value)
+}
+
+/// The one mode of all capabilities.
+pub(super) fn mode(capabilities: &[VolumeCapability]) -> Result<Mode, Status> {
+    let mut modes = capabilities.iter().map(mode_of).collect::<Result<Vec<Mode>, Status>>()?;
+    modes.dedup();
+    match modes[..] {
+        [mode] => Ok(mode),
+        [] => Err(Status::invalid_argument("volume_capabilities is missing")),
+        _ => Err(Status::invalid_argument("a volume is a block device or a file system, not both")),
+    }
+}
+
+/// The mode of one capability, if it is one that this driver has.
+pub(super) fn mode_of(capability: &VolumeCapability) -> Result<Mode, Status> {
+    if capability.access_mode.as_ref().is_some_and(|access| MULTI_NODE.contains(&access.mode)) {
+        return Err(Status::invalid_argument("a volume is at one node at a time"));
+    }
+    match (&capability.block, &capability.mount) {
+        (Some(_), None) => Ok(Mode::Block),
+        (None, Some(_)) => Ok(Mode::Filesystem),
+        _ => Err(Status::invalid_argument("access_type is missing")),
+    }
+}
+
+/// Bounds of a size in bytes, 0 for none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub(super) least: u64,
+    pub(super) most: u64,
+}
+
+impl Size {
+    pub(super) fn of(range: Option<&CapacityRange>) -> Result<Self, Status> {
+        let bytes = |bytes: i64| {
+            u64::try_from(bytes).map_err(|_| Status::invalid_argument(format!("{bytes} is no size")))
+        };
+        let Some(range) = range else { return Ok(Self { least: 0, most: 0 }) };
+        Ok(Self { least: bytes(range.required_bytes)?, most: bytes(range.limit_bytes)? })
+    }
+
+    /// Whether a volume of `size` bytes is what is asked for.
+    pub(super) fn allows(self, size: u64) -> bool {
+        size >= self.least && (self.most == 0 || size <= self.most)
+    }
+
+    /// The size to make, in whole pages and not below `floor`.
+    pub(super) fn chosen(self, floor: u64) -> Result<u64, Status> {
+        let asked = [self.least, self.most, DEFAULT_SIZE.max(floor)].into_iter().find(|size| *size > 0);
+        let size = asked.unwrap_or(DEFAULT_SIZE).next_multiple_of(4096);
+        if size < floor || size > LARGEST || (self.most > 0 && size > self.most) {
+            let text = format!("{size} bytes are less than the source's {floor} or beyond the limit");
+            return Err(Status::out_of_range(text));
+        }
+        Ok(size)
+    }
+}
+
+/// What a volume is to be filled with.
+pub(super) fn origin(source: Option<&ContentSource>) -> Result<Option<Origin>, Status> {
+    let Some(source) = source else { return Ok(None) };
+    match (&source.snapshot, &source.volume) {
+        (Some(snapshot), None) => {
+            Ok(Some(Origin::Snapshot(required("snapshot_id", &snapshot.id)?.to_owned())))
+        }
+        (None, Some(volume)) => Ok(Some(Origin::Volume(required("volume_id", &volume.id)?.to_owned()))),
+        _ => Err(Status::invalid_argument("volume_content_source is neither snapshot nor volume")),
+    }
+}
+
+/// The nodes from which a volume is to be reached: of a claim that waits for its pod, that pod's node alone.
+pub(super) fn nodes(requirement: Option<&TopologyRequirement>) -> Vec<String> {
+    let requisite = requirement.map(|requirement| &requirement.requisite[..]).unwrap_or_default();
+    requisite.iter().filter_map(|topology| topology.segments.get(TOPOLOGY).cloned()).collect()
+}
+
+/// Bytes as the protocol has them.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_what_is_asked_for_or_an_error() {
+        let size = |least, most| Size { least, most };
+        assert_eq!(size(0, 0).chosen(0).unwrap(), DEFAULT_SIZE);
+        assert_eq!(size(5000, 0).chosen(0).unwrap(), 8192);
+        assert_eq!(size(0, 8192).chosen(0).unwrap(), 8192);
+        assert_eq!(size(0, 0).chosen(2 << 30).unwrap(), 2 << 30, "a copy is as large as its source");
+        for bad in [size(4096, 0).chosen(8192), size(5000, 6000).chosen(0), size(1 << 51, 0).chosen(0)] {
+            assert_eq!(bad.unwrap_err().code(), tonic::Code::OutOfRange);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The CSI driver against the conformance test of its specification, and what it leaves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "what fails here fails the test"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use holdfast_testbed::{Cache, Part, Reporter, Result, csi::Alone};
+
+#[tokio::test]
+async fn the_driver_conforms_with_mounted_volumes() -> Result<()> {
+    conforms("mount").await
+}
+
+#[tokio::test]
+async fn the_driver_conforms_with_block_volumes() -> Result<()> {
+    conforms("block").await
+}
+
+async fn conforms(mode: &str) -> Result<()> {
+    let cache = Cache::of_user()?;
+    let program = Part::CsiSanity.build(&cache, &Reporter::stderr())?.bin("csi-sanity");
+    let driver = Alone::start(&format!("sanity-{mode}"), cache, Reporter::stderr()).await?;
+    let dir = driver.dir();
+    let said = sanity(&program, &driver, mode);
+    driver.stop().await?;
+    assert!(said.contains("SUCCESS!"), "{said}");
+    println!("{}", said.lines().rev().take(4).collect::<Vec<_>>().join("\n"));
+    leaves_nothing(dir.parent().expect("its directory"));
+    Ok(())
+}
+
+fn sanity(program: &Path, driver: &Alone, mode: &str) -> String {
+    let under = |name: &str| driver.dir().join(name).display().to_string();
+    let done = Command::new(program)
+        .args(["-csi.endpoint", &format!("unix://{}", driver.socket().display())])
+        .args(["-csi.mountdir", &under("mount"), "-csi.stagingdir", &under("stage")])
+        .args(["-csi.testvolumesize", "1073741824", "-csi.testvolumeaccesstype", mode])
+        .arg("-ginkgo.no-color")
+        .output()
+        .expect("csi-sanity runs");
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// No mount and no loop device of the pool is left, whoever asks.
+fn leaves_nothing(dir: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    assert!(!mounts.contains(&*dir.to_string_lossy()), "{mounts}");
+    let devices = std::fs::read_dir("/sys/block").expect("block devices").flatten();
+    let files = devices.filter_map(|d| std::fs::read_to_string(d.path().join("loop/backing_file")).ok());
+    let left: Vec<String> = files.filter(|file| Path::new(file.trim()).starts_with(dir)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!dir.join("csi").exists(), "the pool's file");
+}
