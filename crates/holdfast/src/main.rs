@@ -1,5 +1,6 @@
 //! The command line of Holdfast: parses, wires the rooms together, and designs what people read.
 
+mod allocator;
 mod catalogue;
 mod cli;
 mod clusters;
@@ -30,6 +31,7 @@ use crate::output::{Format, Paint, Tone};
 use crate::session::Session;
 
 fn main() -> ExitCode {
+    allocator::return_large_buffers();
     // Movers are this program too, in a pod: they share nothing else with the command line.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == "mover") {

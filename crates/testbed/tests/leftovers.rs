@@ -17,7 +17,8 @@ use holdfast_testbed::{Cache, Reporter, Running, list, sweep};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Something in every place where a site can leave something: a pod with a volume, and a loop device.
+/// Something in every place where a site can leave something: a pod with a volume and with a raw device, which is a
+/// loop device on a file of a file system on another.
 const POD: &str = r#"
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -25,12 +26,21 @@ metadata: {name: data}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: raw}
+spec: {storageClassName: csi, volumeMode: Block, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
 kind: Pod
 metadata: {name: p}
 spec:
   containers:
-  - {name: p, image: "testbed.local/busybox:1", command: [sleep, "3600"], volumeMounts: [{name: d, mountPath: /data}]}
-  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]
+  - name: p
+    image: testbed.local/busybox:1
+    command: [sh, -c, "exec 3>/dev/raw; sleep 3600"]
+    volumeMounts: [{name: d, mountPath: /data}]
+    volumeDevices: [{name: r, devicePath: /dev/raw}]
+  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}, {name: r, persistentVolumeClaim: {claimName: raw}}]
 "#;
 
 #[test]
@@ -69,7 +79,7 @@ fn what_even_the_guard_did_not_live_to_remove_is_swept() {
 /// Starts a site in a process of its own, with a pod and a loop device.
 fn start(name: &str) -> (Child, Running) {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_holdfast-testbed"))
-        .args(["up", "--foreground", name])
+        .args(["up", "--foreground", "--csi", name])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program");
