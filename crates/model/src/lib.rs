@@ -3,6 +3,7 @@
 //! No IO, no clock, no randomness and no Kubernetes client: everything here can be tested by
 //! calling it. Other rooms parse into these types at their edge and pass them on.
 
+pub mod consistency;
 pub mod hook;
 pub mod id;
 pub mod label;
@@ -13,6 +14,7 @@ pub mod point;
 pub mod restore;
 pub mod scope;
 
+pub use consistency::Consistency;
 pub use id::{AppId, Epoch, PointId, RunId, TenantId};
 pub use object::{GroupKind, ObjectRef, ResourceType};
 pub use outcome::{Outcome, Problem};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use crate::consistency::Consistency;
 use crate::hook::Hooks;
 use crate::label::API_VERSION;
-use crate::point::Consistency;
 use crate::scope::{InvalidScope, Scope, Selector};
 
 /// Name and labels of a manifest.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::consistency::Consistency;
 use crate::id::{AppId, Epoch, PointId, RunId, TenantId};
 use crate::manifest::ApplicationSpec;
 use crate::object::ResourceType;
@@ -82,18 +83,6 @@ pub struct Point {
     pub excluded: Vec<Exclusion>,
     /// Bytes and blobs that this point added to the vault.
     pub stored: Stored,
-}
-
-/// How well the volumes of a point fit together and each is in itself, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Consistency {
-    /// Files read while they may have changed: not crash-consistent.
-    Live,
-    /// Each volume as a power loss would leave it.
-    Crash,
-    /// The application took part: hooks held it or it runs its own backup protocol.
-    Application,
 }
 
 /// Facts about the cluster that a restore elsewhere wants to know.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use holdfast_model::Consistency;
 use holdfast_model::id::{AppId, PointId};
-use holdfast_model::point::Consistency;
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -10,8 +10,8 @@
 #[path = "support/backup.rs"]
 mod support;
 
+use holdfast_model::Consistency;
 use holdfast_model::Outcome;
-use holdfast_model::point::Consistency;
 use holdfast_protect::backup::backup;
 use holdfast_protect::rbac::{self, Purpose, Reach};
 use support::{LIMIT, admin, application, as_account, newest, objects, repository, request, site};

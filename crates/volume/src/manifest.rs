@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::settings::MoverSettings;
-use crate::system::SERVICE_ACCOUNT;
 
+/// Service account of movers. It has no rights and its token is never mounted.
+pub(crate) const SERVICE_ACCOUNT: &str = "holdfast-mover";
 /// Container of a mover's pod whose log is followed.
 pub(crate) const CONTAINER: &str = "mover";
 /// Where the mover finds a volume; several are numbered.

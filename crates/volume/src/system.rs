@@ -8,11 +8,8 @@ use holdfast_model::label::{self, SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::manifest::{self, part};
+use crate::manifest::{self, SERVICE_ACCOUNT, part};
 use crate::settings::RepositoryAccess;
-
-/// Service account of movers. It has no rights and its token is never mounted.
-pub(crate) const SERVICE_ACCOUNT: &str = "holdfast-mover";
 
 pub(crate) fn network_policies() -> ResourceType {
     kinds::resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)

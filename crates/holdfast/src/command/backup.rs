@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use clap::Args;
+use holdfast_model::Consistency;
 use holdfast_model::manifest::PolicySpec;
-use holdfast_model::point::{Consistency, Point};
+use holdfast_model::point::Point;
 use holdfast_model::{Outcome, PointId, TenantId};
 use holdfast_protect::backup::{Application, BackupRequest, Movers, backup};
 use holdfast_vault::{Error as VaultError, Repository};

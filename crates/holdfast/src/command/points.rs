@@ -72,8 +72,8 @@ fn table(points: &[PointSummary], now: Timestamp, view: &View) -> String {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_model::Consistency;
     use holdfast_model::Epoch;
-    use holdfast_model::point::Consistency;
     use holdfast_vault::{BlobId, SnapshotId};
 
     use super::*;

@@ -1,7 +1,8 @@
 //! The model's words as people read them: points, restores, problems.
 
+use holdfast_model::Consistency;
 use holdfast_model::Problem;
-use holdfast_model::point::{CaptureMethod, Consistency};
+use holdfast_model::point::CaptureMethod;
 use holdfast_model::restore::{Change, ChangeKind};
 use serde_json::Value;
 

@@ -1,17 +1,30 @@
 //! The last act: `point.json` beside the objects, and the snapshot that commits both.
 
-use holdfast_model::point::{Consistency, Exclusion, POINT_FILE, POINT_FORMAT, Point, Stored, VolumeCapture};
+use holdfast_model::Consistency;
+use holdfast_model::point::{Exclusion, HookRun, POINT_FILE, POINT_FORMAT, Point, Stored, VolumeCapture};
 use holdfast_model::{Outcome, Problem};
 use holdfast_vault::{BlobId, Snapshot, SnapshotId, SnapshotSummary, Tree, WriteStats, Writer};
+use jiff::Timestamp;
 
-use super::run::Harvest;
 use super::survey::Surroundings;
+use super::volumes::Volumes;
 use super::{BackupRequest, facts};
+use crate::capture::Captured;
 use crate::error::{Error, Result};
 use crate::point::{directory_node, file_node, tags};
 
 /// A `point.json` up to this size is one blob.
 const ONE_BLOB: usize = 8 << 20;
+
+/// What the capture brought.
+pub(super) struct Harvest {
+    pub(super) started: Timestamp,
+    pub(super) objects: Captured,
+    pub(super) hooks: Vec<HookRun>,
+    pub(super) volumes: Volumes,
+    /// Of hooks that dead runs or this one could not run.
+    pub(super) problems: Vec<Problem>,
+}
 
 /// What the point says of itself.
 pub(super) fn point(

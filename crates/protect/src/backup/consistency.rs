@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 
 use holdfast_cluster::Cluster;
+use holdfast_model::Consistency;
 use holdfast_model::hook::{HookTarget, Hooks};
-use holdfast_model::point::{CaptureMethod, Consistency};
+use holdfast_model::point::CaptureMethod;
 
 use crate::capture::Claim;
 use crate::error::{ConsistencyName, Error, Result};

@@ -25,10 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::Cluster;
+use holdfast_model::Consistency;
 use holdfast_model::Outcome;
 use holdfast_model::id::{AppId, Epoch, PointId, RunId, TenantId};
 use holdfast_model::manifest::ApplicationSpec;
-use holdfast_model::point::{Consistency, Point};
+use holdfast_model::point::Point;
 use holdfast_model::scope::Selector;
 use holdfast_vault::Repository;
 use holdfast_volume::{MoverSettings, RepositoryAccess};

@@ -4,21 +4,11 @@
 use holdfast_model::point::HookRun;
 use holdfast_vault::Writer;
 
-use super::release::Debt;
-use super::run::Run;
+use super::run::{Holding, Run};
 use super::stop::Stop;
 use super::survey::Surroundings;
-use super::volumes::Capturing;
 use crate::capture::{Capture, Captured};
 use crate::error::Result;
-use crate::hooks::Sessions;
-
-/// What is used up while an application is held.
-pub(super) struct Holding {
-    pub(super) volumes: Capturing,
-    pub(super) sessions: Sessions,
-    pub(super) debt: Debt,
-}
 
 impl Run<'_> {
     /// Reads objects and volumes; gives the objects and the hold sessions that ended well.

@@ -6,15 +6,13 @@ use holdfast_model::Problem;
 use holdfast_model::point::{HookRun, Point};
 use holdfast_model::scope::Selector;
 use holdfast_vault::{Writer, WriterOptions};
-use jiff::Timestamp;
 
-use super::reading::Holding;
+use super::compose::{self, Harvest};
 use super::release::Debt;
 use super::stop::Stop;
 use super::survey::Surroundings;
-use super::volumes::{Capturing, Volumes};
-use super::{BackupRequest, compose, record};
-use crate::capture::Captured;
+use super::volumes::Capturing;
+use super::{BackupRequest, record};
 use crate::error::Result;
 use crate::exclusion::Held;
 use crate::hooks::{self, Sessions};
@@ -32,14 +30,11 @@ pub(super) struct Run<'a> {
     pub(super) steps: Steps,
 }
 
-/// What the capture brought.
-pub(super) struct Harvest {
-    pub(super) started: Timestamp,
-    pub(super) objects: Captured,
-    pub(super) hooks: Vec<HookRun>,
-    pub(super) volumes: Volumes,
-    /// Of hooks that dead runs or this one could not run.
-    pub(super) problems: Vec<Problem>,
+/// What is used up while an application is held.
+pub(super) struct Holding {
+    pub(super) volumes: Capturing,
+    pub(super) sessions: Sessions,
+    pub(super) debt: Debt,
 }
 
 impl<'a> Run<'a> {

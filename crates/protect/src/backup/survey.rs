@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_cluster::{Discovery, Facts, ListOptions, kinds};
-use holdfast_model::point::Consistency;
+use holdfast_model::Consistency;
 use holdfast_model::scope::Selector;
 
 use super::BackupRequest;

@@ -6,7 +6,7 @@ use holdfast_cluster::Metadata;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::peek::{Need, Peeked, PodVolume, workload};
+use super::peeked::{Need, Peeked, PodVolume, workload};
 
 /// The fields that are of interest in any of the kinds looked into.
 #[derive(Deserialize, Default)]

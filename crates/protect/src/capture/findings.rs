@@ -8,7 +8,7 @@ use holdfast_model::point::{Exclusion, KindCapture};
 use holdfast_model::{Problem, ResourceType};
 
 use super::Asked;
-use super::peek::Peeked;
+use super::peeked::Peeked;
 use crate::point::{Content, Directory};
 
 /// Objects of one kind that ask to be left out and are named one by one; the rest is counted.

@@ -13,6 +13,7 @@ mod kinds;
 mod listing;
 mod namespaces;
 mod peek;
+mod peeked;
 mod related;
 
 use std::collections::BTreeMap;

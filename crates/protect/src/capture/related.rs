@@ -9,7 +9,7 @@ use holdfast_model::{Problem, ResourceType};
 use serde::Deserialize;
 
 use super::findings::Findings;
-use super::peek::Need;
+use super::peeked::Need;
 use super::{Capture, Namespaces, is_local, unreadable};
 use crate::error::Result;
 

@@ -1,7 +1,8 @@
 //! The points of a repository, from their snapshots alone: no tree or blob is read.
 
+use holdfast_model::Consistency;
 use holdfast_model::id::{AppId, Epoch, PointId, RunId};
-use holdfast_model::point::{Consistency, Point, TAG, TAG_POINT, tag};
+use holdfast_model::point::{Point, TAG, TAG_POINT, tag};
 use holdfast_model::{Outcome, Problem};
 use holdfast_vault::{BlobId, Repository, Snapshot, SnapshotId};
 use jiff::Timestamp;
