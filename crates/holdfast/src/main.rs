@@ -8,6 +8,7 @@ mod command;
 mod edge;
 mod error;
 mod failure;
+mod global;
 mod home;
 mod interrupt;
 mod logging;
@@ -23,7 +24,7 @@ mod yaml;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let format = global.output;
     let result = Session::start(global)
         .map_err(anyhow::Error::from)
-        .and_then(|session| command::run(&session, command));
+        .and_then(|session| command::run(&session, command, Cli::command()));
     match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) if failure::is_closed_output(&error) => ExitCode::SUCCESS,

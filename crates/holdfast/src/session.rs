@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use indicatif::MultiProgress;
 
-use crate::cli::Global;
 use crate::error::Result;
+use crate::global::Global;
 use crate::home::Home;
 use crate::output::paint::printable;
 use crate::output::{Output, Paint, Tone};

@@ -1,10 +1,9 @@
 //! `holdfast completion`: the script that makes a shell complete our commands and options.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 use holdfast_model::Outcome;
 
-use crate::cli::Cli;
 use crate::session::Session;
 
 /// Prints a completion script, e.g. `source <(holdfast completion bash)`.
@@ -15,9 +14,9 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
+    pub(crate) fn run(self, session: &Session, mut program: clap::Command) -> anyhow::Result<Outcome> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "holdfast", &mut script);
+        clap_complete::generate(self.shell, &mut program, "holdfast", &mut script);
         session.output.raw(&script)?;
         Ok(Outcome::Completed)
     }

@@ -1,8 +1,8 @@
 //! The commands: what each takes, does and prints.
 
+use clap::Subcommand;
 use holdfast_model::Outcome;
 
-use crate::cli::Command;
 use crate::session::Session;
 
 pub(crate) mod app;
@@ -18,8 +18,40 @@ pub(crate) mod sweep;
 pub(crate) mod vault;
 mod version;
 
-/// Runs a command; its outcome becomes the exit code.
-pub(crate) fn run(session: &Session, command: Command) -> anyhow::Result<Outcome> {
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make, add and check vaults: the places that keep recovery points
+    #[command(subcommand)]
+    Vault(vault::Command),
+    /// Declare applications: what is protected as one
+    #[command(subcommand)]
+    App(app::Command),
+    /// Declare what the manifests of a file say: sites, clusters, vaults, applications, policies
+    Apply(apply::Apply),
+    /// Capture an application: objects and volumes become a recovery point
+    Backup(backup::Backup),
+    /// List the recovery points of an application
+    Points(points::Points),
+    /// Look into a recovery point
+    #[command(subcommand)]
+    Point(point::Command),
+    /// Make an application run again from a recovery point, on any cluster
+    Restore(restore::Restore),
+    /// Release and remove what dead runs left in a cluster
+    Sweep(sweep::Sweep),
+    /// Print the least rights that a backup or a restore needs, as manifests
+    Rbac(rbac::Rbac),
+    /// Print the JSON Schema of a kind of manifest
+    Schema(schema::Schema),
+    /// Print the completion script of a shell
+    Completion(completion::Completion),
+    /// Print the version of this program and of the formats it writes
+    Version,
+}
+
+/// Runs a command; its outcome becomes the exit code. `program` is the whole command line, for its completion.
+pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Vault(command) => command.run(session),
         Command::App(command) => command.run(session),
@@ -31,7 +63,7 @@ pub(crate) fn run(session: &Session, command: Command) -> anyhow::Result<Outcome
         Command::Rbac(command) => command.run(session),
         Command::Sweep(command) => command.run(session),
         Command::Schema(command) => command.run(session),
-        Command::Completion(command) => command.run(session),
+        Command::Completion(command) => command.run(session, program),
         Command::Version => version::run(session),
     }
 }

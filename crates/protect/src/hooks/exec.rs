@@ -22,7 +22,7 @@ const OUTPUT: usize = 4096;
 pub async fn run_pre(cluster: &Cluster, hooks: &[ExecHook], namespaces: &[&str]) -> Result<Vec<HookRun>> {
     let mut runs = Vec::new();
     for hook in hooks {
-        let place = place::find(cluster, &hook.target, namespaces)
+        let place = place::find_soon(cluster, &hook.target, namespaces)
             .await?
             .map_err(|why| no_place("pre", hook, &why))?;
         runs.push(run(cluster, "pre", hook, &place).await?);

@@ -58,12 +58,13 @@ impl Sessions {
         run: &RunId,
     ) -> Result<()> {
         for (number, hook) in hooks.iter().enumerate() {
-            let place = place::find(cluster, &hook.target, namespaces).await?.map_err(|why| Error::Hook {
-                phase: "hold",
-                hook: hook.name.clone(),
-                place: place::describe(&hook.target),
-                reason: why.to_string(),
-            })?;
+            let place =
+                place::find_soon(cluster, &hook.target, namespaces).await?.map_err(|why| Error::Hook {
+                    phase: "hold",
+                    hook: hook.name.clone(),
+                    place: place::describe(&hook.target),
+                    reason: why.to_string(),
+                })?;
             let session = Session::open(cluster, hook, place).await?;
             self.open.push(session);
             if let Some(session) = self.open.last_mut() {

@@ -1,13 +1,20 @@
 //! Which container a hook runs in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use holdfast_cluster::{Cluster, ListOptions, RawObject, kinds};
 use holdfast_model::hook::{ExecHook, HookTarget};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::progress::OwedHook;
+
+/// How long a hook waits for a pod that runs to become ready: longer than a kubelet takes to take
+/// back a failed probe at its default period of 10 s.
+const READY_WITHIN: Duration = Duration::from_secs(25);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A container that a hook can run in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +55,13 @@ impl std::fmt::Display for NoPlace {
                 "the application does not have exactly one namespace, so the hook must name its own",
             ),
             NoPlace::NoPod => f.write_str("no running pod carries these labels"),
-            NoPlace::NotReady => f.write_str("no pod with these labels is ready"),
+            NoPlace::NotReady => {
+                write!(
+                    f,
+                    "no pod with these labels is ready, nor became so within {} s",
+                    READY_WITHIN.as_secs()
+                )
+            }
             NoPlace::Container(name) => write!(f, "the pod has no container `{name}`"),
         }
     }
@@ -85,6 +98,22 @@ pub(super) async fn find(
     }
     let ready = pods.iter().find(|pod| is_ready(pod));
     Ok(ready.ok_or(NoPlace::NotReady).and_then(|pod| place(namespace, pod, target)))
+}
+
+/// The same, waiting a little for a pod that is there to become ready: a probe that timed out once
+/// on a busy node is no reason to have no backup.
+pub(super) async fn find_soon(
+    cluster: &Cluster,
+    target: &HookTarget,
+    namespaces: &[&str],
+) -> Result<std::result::Result<Place, NoPlace>> {
+    let patience = Instant::now() + READY_WITHIN;
+    loop {
+        match find(cluster, target, namespaces).await? {
+            Err(NoPlace::NotReady) if Instant::now() < patience => tokio::time::sleep(LOOK_AGAIN).await,
+            found => return Ok(found),
+        }
+    }
 }
 
 /// The pod that an owed hook was meant for if it still runs, else one that matches. A pod need not

@@ -179,7 +179,7 @@ impl Site {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let name = self.plan.node();
         self.wait_for("kubelet", "its node is not Ready", NODE_LIMIT, || async {
-            Ok(nodes.get_opt(&name).await?.is_some_and(|node| is_ready(&node)))
+            Ok(nodes.get_opt(&name).await?.is_some_and(|found| node::is_ready(&found)))
         })
         .await?;
         let annotation =
@@ -287,9 +287,4 @@ fn lay_out(lease: &Lease, cni: Option<&Built>) -> Result<Plan> {
         node::configure(&plan, &record.cgroup(), cni)?;
     }
     Ok(plan)
-}
-
-pub(super) fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }

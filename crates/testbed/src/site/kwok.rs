@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
 
 use super::Site;
-use super::boot::is_ready;
+use super::node::is_ready;
 use crate::error::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::core::v1::Node;
 use serde_json::json;
 
 use super::plan::{Plan, text};
@@ -170,4 +171,10 @@ fn kubelet_config(plan: &Plan, cgroup: &Cgroup) -> String {
         config["failCgroupV1"] = json!(false);
     }
     config.to_string()
+}
+
+/// Whether the control plane takes the node for ready, real or not.
+pub(super) fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }

@@ -11,9 +11,6 @@ use crate::bench::measure::Cost;
 /// Objects asked for at a time.
 pub const PAGE: usize = 500;
 
-/// Requests under way at the same time in the create loop.
-pub const AT_ONCE: usize = 32;
-
 #[derive(Deserialize)]
 struct Page {
     metadata: PageMetadata,

@@ -39,7 +39,7 @@ pub fn run(options: &Options, arguments: &Arguments, mut report: Report) -> Resu
     report.bench = "objects";
     let count = ((options.count as f64 * arguments.scale) as usize).max(1);
     let shape = Shape { count, namespaces: 1 };
-    report.work = json!({ "secrets": count, "bytes_each": shape::BYTES, "creates_at_once": floor::AT_ONCE, "page": floor::PAGE });
+    report.work = json!({ "secrets": count, "bytes_each": shape::BYTES, "creates_at_once": shape::AT_ONCE, "page": floor::PAGE });
     let ground = enclosure::ground()?;
     let disk = FileSystem::fresh(&ground, "vault")?;
     let holdfast = Holdfast::new(arguments.program()?, disk.path());

@@ -13,12 +13,14 @@ use kube::api::{Api, PostParams};
 use tokio::task::JoinSet;
 
 use super::OwnWork;
-use super::floor::AT_ONCE;
 use crate::bench::measure::Cost;
 use crate::bench::tree::Random;
 
 /// Length of a Secret's value.
 pub const BYTES: usize = 1024;
+
+/// Requests under way at the same time in the create loop.
+pub const AT_ONCE: usize = 32;
 
 /// Some Secrets in some namespaces.
 #[derive(Debug, Clone, Copy)]

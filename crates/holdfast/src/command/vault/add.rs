@@ -7,7 +7,7 @@ use holdfast_model::Outcome;
 use holdfast_model::manifest::Manifest;
 use holdfast_vault::RootKey;
 
-use super::Location;
+use super::location::Location;
 use crate::error::Error;
 use crate::home::private;
 use crate::interrupt;

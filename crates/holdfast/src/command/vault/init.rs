@@ -8,7 +8,7 @@ use holdfast_model::{Outcome, TenantId};
 use holdfast_vault::{Error as VaultError, Features, RootKey, Store, Vault, VaultInit};
 use serde::Serialize;
 
-use super::Location;
+use super::location::Location;
 use crate::error::Error;
 use crate::home::private;
 use crate::output::{Details, View};
