@@ -11,7 +11,8 @@ use rustix::process::Signal;
 
 use crate::error::{At, Error, Result};
 use crate::kernel::processes;
-use crate::lease::{Lease, Record};
+use crate::lease::Lease;
+use crate::record::Record;
 use crate::tool;
 
 /// How many lines of a log an error carries.

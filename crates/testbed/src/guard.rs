@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::dirs::Cache;
 use crate::error::{At, Error, Result};
 use crate::kernel::processes::Identity;
-use crate::{teardown, tool};
+use crate::{sweep, tool};
 
 /// The one guard of this process.
 static GUARD: Mutex<Option<Child>> = Mutex::new(None);
@@ -49,7 +49,7 @@ pub fn watch(pid: i32, start: u64) -> Result<()> {
     let _ = rustix::process::setsid();
     let mut nothing = [0; 1];
     while matches!(std::io::stdin().read(&mut nothing), Ok(1..)) {}
-    teardown::of_owner(pid, start)
+    sweep::of_owner(pid, start)
 }
 
 /// The `holdfast-testbed` program, built if this process was built without it.

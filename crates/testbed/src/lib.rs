@@ -45,16 +45,17 @@ mod lock;
 mod parts;
 pub mod provision;
 mod proxy;
+mod record;
 mod report;
 mod s3;
 mod site;
+mod sweep;
 mod teardown;
 mod tool;
 
 pub use dirs::Cache;
 pub use error::{Error, Result};
 pub use kernel::network::HOST_ADDRESS;
-pub use lease::{Running, list};
 pub use parts::{Built, KUBERNETES, Part};
 pub use proxy::{FaultProxy, Faults};
 pub use report::{Event, Reporter};
@@ -63,4 +64,4 @@ pub use site::{
     CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Partition, SNAPSHOT_CLASS, STORAGE_CLASS, Site, SiteBuilder,
     Times,
 };
-pub use teardown::{down, sweep};
+pub use sweep::{Running, down, list, sweep};

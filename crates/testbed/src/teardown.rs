@@ -3,20 +3,15 @@
 //! Everything dies at once by SIGKILL: an API server that outlives its etcd lingers on its port for a minute, and
 //! nothing here is worth a graceful end. What remains are names in the kernel, removed in the order of use.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use crate::dirs::Cache;
 use crate::error::{At, Result};
 use crate::kernel::{loops, mounts, network};
-use crate::lease::{self, Record};
-use crate::report::Reporter;
+use crate::record::{self, Record};
 
 /// How long processes and cgroups may take to go.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// How many directories of ended runs are kept for their logs.
-const RUNS_KEPT: usize = 30;
 
 /// What stays of a site's directory: the logs of components and pods, and credentials that nobody answers to now.
 const KEPT: [&str; 2] = ["log", "admin.kubeconfig"];
@@ -46,51 +41,7 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
 
 /// Removes what all sites share if none is left.
 pub(crate) fn shared() -> Result<()> {
-    network::remove_bridge_if(|| lease::records().is_ok_and(|records| records.is_empty()))
-}
-
-/// Removes what dead owners left behind, and the oldest logs. Gives the names of what was taken away.
-pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
-    let mut swept = Vec::new();
-    for record in lease::records()? {
-        if !record.is_orphan() {
-            continue;
-        }
-        match lease::reclaim(&record, false) {
-            Ok(true) => {
-                report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
-                swept.push(record.name);
-            }
-            Ok(false) => {}
-            // One slot that resists is no reason to do nothing: it stays listed, and others are free.
-            Err(error) => report.note(&format!("cannot sweep {}: {error}", record.name)),
-        }
-    }
-    if !swept.is_empty() {
-        shared()?;
-    }
-    forget_old_runs(&cache.runs())?;
-    Ok(swept)
-}
-
-/// Takes down everything called `name` that was kept, and gives how many that were.
-pub fn down(name: &str) -> Result<usize> {
-    let mut ended = 0;
-    for record in lease::records()?.iter().filter(|record| record.name == name) {
-        ended += usize::from(lease::reclaim(record, false)?);
-    }
-    shared()?;
-    Ok(ended)
-}
-
-/// Takes down everything that the dead process `pid` owned and did not keep, waiting for its locks to open.
-pub(crate) fn of_owner(pid: i32, start: u64) -> Result<()> {
-    for record in lease::records()? {
-        if record.owner.pid == pid && record.owner.start == start && !record.kept {
-            lease::reclaim(&record, true)?;
-        }
-    }
-    shared()
+    network::remove_bridge_if(|| record::records().is_ok_and(|records| records.is_empty()))
 }
 
 /// The kubelet links every container's log from a directory of the machine.
@@ -119,7 +70,7 @@ fn remove_network_results(network: &str) {
     }
 }
 
-fn remove_tree(path: &Path) -> Result<()> {
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     let gone = if path.is_dir() && !path.is_symlink() {
         std::fs::remove_dir_all(path)
     } else {
@@ -129,22 +80,4 @@ fn remove_tree(path: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", path),
         _ => Ok(()),
     }
-}
-
-/// Removes the directories of the oldest runs in which nothing runs any more.
-fn forget_old_runs(runs: &Path) -> Result<()> {
-    let Ok(items) = std::fs::read_dir(runs) else { return Ok(()) };
-    let in_use: Vec<PathBuf> =
-        lease::records()?.into_iter().filter_map(|r| r.dir.parent().map(Path::to_owned)).collect();
-    let mut ended: Vec<(std::time::SystemTime, PathBuf)> = items
-        .flatten()
-        .filter(|item| !in_use.contains(&item.path()))
-        .filter_map(|item| Some((item.metadata().ok()?.modified().ok()?, item.path())))
-        .collect();
-    ended.sort();
-    let surplus = ended.len().saturating_sub(RUNS_KEPT);
-    for (_, path) in ended.into_iter().take(surplus) {
-        remove_tree(&path)?;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::lease::Lease;
 use crate::report::Reporter;
 use crate::tool::blocking;
-use crate::{guard, host, teardown};
+use crate::{guard, host, sweep};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,7 +70,7 @@ impl Drop for Alone {
 
 fn launch(name: &str, cache: &Cache, report: &Reporter) -> Result<Alone> {
     host::prepare(report)?;
-    teardown::sweep(cache, report)?;
+    sweep::sweep(cache, report)?;
     guard::ensure(cache)?;
     let lease = Lease::take(name, cache)?;
     let record = lease.record().clone();

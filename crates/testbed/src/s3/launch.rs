@@ -8,10 +8,11 @@ use crate::component::{Component, Spec};
 use crate::dirs::Cache;
 use crate::error::{At, Result};
 use crate::kernel::network::{self, HOST_ADDRESS};
-use crate::lease::{Lease, Record};
+use crate::lease::Lease;
 use crate::parts::Part;
+use crate::record::Record;
 use crate::report::Reporter;
-use crate::{guard, host, teardown};
+use crate::{guard, host, sweep};
 
 /// The port of slot 0; a server's port is this plus its slot.
 const PORTS: u16 = 19_000;
@@ -23,7 +24,7 @@ pub(super) fn launch(name: &str, make: Make, cache: &Cache, report: &Reporter) -
         Make::VersityGw => Part::VersityGw.build(cache, report)?,
         Make::Minio => Part::Minio.build(cache, report)?,
     };
-    teardown::sweep(cache, report)?;
+    sweep::sweep(cache, report)?;
     guard::ensure(cache)?;
     let lease = Lease::take(name, cache)?;
     let credentials = Credentials { access: format!("AK{}", random()?), secret: random()? };

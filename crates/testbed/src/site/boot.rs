@@ -14,10 +14,11 @@ use super::{Site, Times, control_plane, csi, kubeconfig, kwok, node, pki};
 use crate::component::{Component, Spec, not_ready, until};
 use crate::dirs::Cache;
 use crate::error::{Error, Result};
-use crate::lease::{Lease, Record};
+use crate::lease::Lease;
 use crate::parts::{Built, Part};
+use crate::record::Record;
 use crate::tool::blocking;
-use crate::{client, guard, host, images, teardown};
+use crate::{client, guard, host, images, sweep};
 
 /// Bounds of the stages: ten times what they take, for a machine that compiles meanwhile.
 const API_LIMIT: Duration = Duration::from_secs(90);
@@ -259,7 +260,7 @@ fn prepare(builder: &SiteBuilder) -> Result<Ground> {
         archives = vec![images::pause(&cache)?, images::coredns(&cache, report)?, images::busybox(&cache)?];
         archives.extend(builder.images.iter().cloned());
     }
-    teardown::sweep(&cache, report)?;
+    sweep::sweep(&cache, report)?;
     guard::ensure(&cache)?;
     let lease = Lease::take(&builder.name, &cache)?;
     let prepared = lay_out(&lease, real.as_ref().map(|(_, cni)| cni));

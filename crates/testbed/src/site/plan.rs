@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::lease::Record;
+use crate::record::Record;
 
 /// What the kernel takes as path of a unix socket, less what the kubelet and CSI drivers add to theirs.
 const SOCKET_PATH_LIMIT: usize = 107 - 40;
