@@ -8,7 +8,9 @@ use http::{HeaderMap, header};
 /// Texts of the warnings of a reply, in the order sent (RFC 7234, section 5.5; Kubernetes sends
 /// code 299).
 pub(crate) fn texts(headers: &HeaderMap) -> Vec<String> {
-    headers.get_all(header::WARNING).iter().filter_map(|value| text(value.to_str().ok()?)).collect()
+    let values = headers.get_all(header::WARNING).iter();
+    // Names of fields are UTF-8 and stand there as they are.
+    values.filter_map(|value| text(&String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
 /// The quoted text of `299 - "text"`.
@@ -37,6 +39,7 @@ mod tests {
         for value in [r#"299 - "unknown field \"spec.extra\"""#, r#"299 - "old" "a date""#, "299 - bare"] {
             headers.append(header::WARNING, HeaderValue::from_static(value));
         }
-        assert_eq!(texts(&headers), [r#"unknown field "spec.extra""#, "old"]);
+        headers.append(header::WARNING, HeaderValue::from_bytes("299 - \"未知\"".as_bytes()).unwrap());
+        assert_eq!(texts(&headers), [r#"unknown field "spec.extra""#, "old", "未知"]);
     }
 }

@@ -84,13 +84,17 @@ pub(super) async fn settle(
     }
     let replacement = replacement(&kind, desired, live);
     // The server fills in its defaults and lets admission change it: what differs then would change.
-    let changes = match cluster.replace(of, &replacement, &Write::dry_run()).await {
-        Ok(outcome) => differences(&kind, &comparable(&kind, &outcome.object), &comparable(&kind, live)),
+    let (changes, warnings) = match cluster.replace(of, &replacement, &Write::dry_run()).await {
+        Ok(outcome) => {
+            let stored = comparable(&kind, &outcome.object);
+            (differences(&kind, &stored, &comparable(&kind, live)), outcome.warnings)
+        }
         Err(error) if error.is_transient() => return Err(error),
-        Err(_) => unlike(changes, desired, live),
+        Err(_) => (unlike(changes, desired, live), Vec::new()),
     };
     if changes.is_empty() {
-        return Ok(Settled::plain(Verdict::Unchanged));
+        // As good as it can be here, but not what it was if the server leaves fields out.
+        return Ok(Settled { warnings, ..Settled::plain(Verdict::Unchanged) });
     }
     if let Some(owner) = controller(live) {
         let reason = format!("made by its owner {owner} at the target already");

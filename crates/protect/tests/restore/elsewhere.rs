@@ -191,4 +191,6 @@ async fn fields_that_the_target_does_not_know_are_told() {
             && told.contains("\"spec.quiet\""),
         "{told}"
     );
+    let again = pumps.restore(&admin(b).await, &[]).await;
+    assert_eq!((again.outcome, problems(&again)), (Outcome::Partial, told), "it is no less missing");
 }
