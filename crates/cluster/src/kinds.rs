@@ -51,6 +51,11 @@ kinds! {
     role_bindings = "rbac.authorization.k8s.io" "v1" "RoleBinding" "rolebindings" true;
     cluster_roles = "rbac.authorization.k8s.io" "v1" "ClusterRole" "clusterroles" false;
     cluster_role_bindings = "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings" false;
+    volume_snapshots = "snapshot.storage.k8s.io" "v1" "VolumeSnapshot" "volumesnapshots" true;
+    volume_snapshot_contents =
+        "snapshot.storage.k8s.io" "v1" "VolumeSnapshotContent" "volumesnapshotcontents" false;
+    volume_snapshot_classes =
+        "snapshot.storage.k8s.io" "v1" "VolumeSnapshotClass" "volumesnapshotclasses" false;
     custom_resource_definitions =
         "apiextensions.k8s.io" "v1" "CustomResourceDefinition" "customresourcedefinitions" false;
 }

@@ -31,6 +31,10 @@ pub(crate) struct MoverArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
     movers: Option<u16>,
 
+    /// How long the storage may take to cut a snapshot, and again to make it readable
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    snapshot_timeout: Duration,
+
     /// Run movers with the SELinux type spc_t
     #[arg(long)]
     mover_selinux: bool,
@@ -45,6 +49,7 @@ impl MoverArgs {
         }
         settings.pull_secrets.clone_from(&self.mover_pull_secret);
         settings.allowed_host_paths.clone_from(&cluster.allowed_host_paths);
+        settings.snapshot_timeout = self.snapshot_timeout;
         settings.selinux = self.mover_selinux;
         settings
     }

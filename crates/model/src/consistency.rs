@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Consistency {
     /// Files read while they may have changed: not crash-consistent.
     Live,
-    /// Each volume as a power loss would leave it.
+    /// Each volume as a power loss would leave it, but each at a moment of its own.
     Crash,
+    /// All volumes as one power loss would leave them.
+    Group,
     /// The application took part: hooks held it or it runs its own backup protocol.
     Application,
 }

@@ -13,12 +13,15 @@ pub const SYSTEM_NAMESPACE: &str = "holdfast-system";
 pub const EXCLUDE: &str = "holdfast.dev/exclude";
 /// Label or annotation on a PersistentVolumeClaim, value `true`: keep the object, leave its data out.
 pub const EXCLUDE_DATA: &str = "holdfast.dev/exclude-data";
+/// Annotation on a PersistentVolumeClaim or StorageClass: name of the VolumeSnapshotClass of its volumes
+/// where the driver's default is not the right one.
+pub const SNAPSHOT_CLASS: &str = "holdfast.dev/snapshot-class";
 /// Node annotation: root directory of the node's kubelet where it is not `/var/lib/kubelet`.
 pub const KUBELET_ROOT: &str = "holdfast.dev/kubelet-root";
 
 /// Label on everything temporary that Holdfast creates; the value is the run's id.
 pub const RUN: &str = "holdfast.dev/run";
-/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`.
+/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`, `snapshot`, `view`.
 pub const PART: &str = "holdfast.dev/part";
 /// Annotation on a PersistentVolume while it is handed over: the steps still to be done, as JSON.
 pub const HANDOVER: &str = "holdfast.dev/handover";

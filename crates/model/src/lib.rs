@@ -11,8 +11,10 @@ pub mod manifest;
 pub mod object;
 pub mod outcome;
 pub mod point;
+pub mod quantity;
 pub mod restore;
 pub mod scope;
+pub mod volume;
 
 pub use consistency::Consistency;
 pub use id::{AppId, Epoch, PointId, RunId, TenantId};

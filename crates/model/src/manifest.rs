@@ -9,6 +9,7 @@ use crate::consistency::Consistency;
 use crate::hook::Hooks;
 use crate::label::API_VERSION;
 use crate::scope::{InvalidScope, Scope, Selector};
+use crate::volume::{VolumeRule, VolumeRules};
 
 /// Name and labels of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -141,6 +142,9 @@ pub struct ApplicationSpec {
     pub policy: Option<String>,
     /// What it consists of.
     pub scope: Scope,
+    /// How its volumes are captured, where the usual way is not the right one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeRule>,
     /// What is run in its containers around a capture.
     #[serde(skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -260,6 +264,8 @@ impl Manifest {
 fn validate_application(document: &Document<ApplicationSpec>) -> Result<(), InvalidManifest> {
     let name = &document.metadata.name;
     Selector::new(&document.spec.scope)
+        .map(drop)
+        .and(VolumeRules::new(&document.spec.volumes).map(drop))
         .map_err(|source| InvalidManifest::Scope { name: name.clone(), source })?;
     let refuse = |hook: &str, message: &str| {
         Err(InvalidManifest::Hook { name: name.clone(), hook: hook.to_owned(), message: message.to_owned() })

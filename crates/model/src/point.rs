@@ -72,6 +72,14 @@ pub struct Point {
     pub list_spread_millis: u64,
     /// The volumes.
     pub volumes: Vec<VolumeCapture>,
+    /// Milliseconds between the first and the last snapshot of its volumes, where at least two were
+    /// read from snapshots; 0 if the storage took them as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_spread_millis: Option<u64>,
+    /// Milliseconds from the first pre hook or hold to the end of the last post hook; nothing if the
+    /// application was not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_millis: Option<u64>,
     /// The hooks that ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookRun>,
@@ -165,6 +173,9 @@ pub struct VolumeCapture {
     pub access_modes: Vec<String>,
     /// How it was read.
     pub method: CaptureMethod,
+    /// The storage's snapshot that it was read from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
     /// Id of the restic snapshot that holds it.
     pub snapshot: String,
     /// When reading started and ended.
@@ -195,6 +206,24 @@ pub enum CaptureMethod {
     HeldFiles,
     /// The path of a hostPath volume that an administrator allowed.
     HostPath,
+    /// A volume that the storage made of its own snapshot, while the application went on.
+    Snapshot,
+}
+
+/// The storage's snapshot that a volume was read from: the volume as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cut {
+    /// The moment, by the storage's clock.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// CSI driver that took it.
+    pub driver: String,
+    /// Its VolumeSnapshotClass.
+    pub class: String,
+    /// Handle of the group of snapshots that the storage took as one, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A hook that ran.

@@ -199,6 +199,7 @@ impl std::fmt::Display for ConsistencyName {
         f.write_str(match self.0 {
             Consistency::Live => "live",
             Consistency::Crash => "crash",
+            Consistency::Group => "group",
             Consistency::Application => "application",
         })
     }

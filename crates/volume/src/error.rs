@@ -50,6 +50,18 @@ pub enum Error {
         /// How long it was waited for.
         waited: Duration,
     },
+    /// The storage's snapshot of a claim cannot be had.
+    #[error(
+        "the snapshot of claim {namespace}/{claim} cannot be had: {reason}; see `kubectl describe volumesnapshot` and the log of the driver's csi-snapshotter"
+    )]
+    Snapshot {
+        /// Namespace of the claim.
+        namespace: String,
+        /// The claim.
+        claim: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The mover's instructions cannot be used.
     #[error(
         "the mover's instructions cannot be used: {reason}; control side and image must be of the same version"
@@ -106,6 +118,7 @@ impl Error {
         match self {
             Error::Vault(error) => error.code(),
             Error::Cluster(error) => error.code(),
+            Error::Snapshot { .. } => "volume.snapshot",
             Error::Root { .. } => "volume.root",
             Error::NoOpenat2 => "volume.no_openat2",
             Error::Full { .. } => "volume.full",

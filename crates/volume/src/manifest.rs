@@ -36,6 +36,8 @@ pub(crate) mod part {
     pub(crate) const CLAIM: &str = "claim";
     pub(crate) const KEY: &str = "key";
     pub(crate) const HANDOVER: &str = "handover";
+    pub(crate) const SNAPSHOT: &str = "snapshot";
+    pub(crate) const VIEW: &str = "view";
 }
 
 /// Where a mover's pod may run.
@@ -53,6 +55,7 @@ pub struct Placement {
 }
 
 /// One volume of a mover.
+#[derive(Debug, Clone)]
 pub(crate) struct MountedVolume {
     /// The volume's source: `hostPath` or `persistentVolumeClaim`.
     pub(crate) source: Value,

@@ -30,6 +30,8 @@ pub struct MoverSettings {
     pub deadline: Duration,
     /// How long a mover may take to start: scheduling, pulling the image, mounting.
     pub start_timeout: Duration,
+    /// How long the storage may take to cut a snapshot, and again to make it readable.
+    pub snapshot_timeout: Duration,
     /// Seconds after which ended Jobs that nobody collected are removed.
     pub ttl: Duration,
     /// Run movers with the SELinux type `spc_t`, where SELinux is enforced.
@@ -53,6 +55,7 @@ impl MoverSettings {
             resources: serde_json::Value::Null,
             deadline: Duration::from_secs(24 * 3600),
             start_timeout: Duration::from_secs(300),
+            snapshot_timeout: Duration::from_secs(600),
             ttl: Duration::from_secs(3600),
             selinux: false,
             restore_devices: false,

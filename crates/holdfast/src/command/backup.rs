@@ -99,7 +99,7 @@ async fn open_or_create(found: &Found) -> anyhow::Result<Repository> {
 }
 
 fn level(text: &str) -> Result<Consistency, String> {
-    let all = [Consistency::Live, Consistency::Crash, Consistency::Application];
+    let all = [Consistency::Live, Consistency::Crash, Consistency::Group, Consistency::Application];
     let found = all.into_iter().find(|one| render::consistency(*one) == text);
     found
         .ok_or_else(|| format!("`{text}` is no consistency: use {}", all.map(render::consistency).join(", ")))

@@ -20,6 +20,7 @@ pub(crate) fn consistency(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Live => "live",
         Consistency::Crash => "crash",
+        Consistency::Group => "group",
         Consistency::Application => "application",
     }
 }
@@ -30,6 +31,7 @@ pub(crate) fn method(method: CaptureMethod) -> &'static str {
         CaptureMethod::LiveFiles => "live",
         CaptureMethod::HeldFiles => "holder pod",
         CaptureMethod::HostPath => "host path",
+        CaptureMethod::Snapshot => "snapshot",
     }
 }
 

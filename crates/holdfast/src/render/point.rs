@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holdfast_model::Consistency;
 use holdfast_model::point::{HookRun, Point};
 
 use super::{SHOWN, consistency, method, problems};
@@ -59,7 +60,7 @@ fn head(point: &Point) -> Details {
         .field("Outcome", Cell::outcome(point.outcome))
         .field("Application", &point.application_name)
         .field("Cluster", &point.cluster.name)
-        .field("Consistency", consistency(point.consistency))
+        .field("Consistency", consistency_of(point))
         .field("Took", span(took))
         .field("Stored", format!("{} of {} seen", size(stored.bytes_stored), size(stored.bytes_seen)));
     if let Some(held) = held(point) {
@@ -68,8 +69,27 @@ fn head(point: &Point) -> Details {
     details
 }
 
-/// How long hooks held the application: the longest hold.
+/// `crash, per volume, snapshots 12 ms apart`.
+fn consistency_of(point: &Point) -> String {
+    let mut text = consistency(point.consistency).to_owned();
+    if let Some(spread) = point.cut_spread_millis {
+        text.push_str(match (point.consistency, spread) {
+            (Consistency::Crash, _) => ", per volume",
+            _ => "",
+        });
+        text.push_str(&format!(", snapshots {spread} ms apart"));
+    }
+    if point.consistency == Consistency::Live {
+        text.push_str(", not crash-consistent");
+    }
+    text
+}
+
+/// How long the application was held; in points of older programs, the longest hold.
 fn held(point: &Point) -> Option<Duration> {
+    if let Some(held) = point.held_millis {
+        return Some(Duration::from_millis(held));
+    }
     let holds = point.hooks.iter().filter(|hook| hook.phase == "hold");
     holds.map(|hook| Duration::from_millis(hook.millis)).max()
 }

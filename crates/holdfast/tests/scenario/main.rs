@@ -17,6 +17,7 @@ mod memory;
 mod postgres;
 mod program;
 mod shop;
+mod snapshots;
 mod stand;
 mod trouble;
 mod walk;

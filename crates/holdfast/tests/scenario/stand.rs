@@ -37,7 +37,7 @@ pub async fn site(name: &str) -> holdfast_testbed::Result<Site> {
 
 async fn site_of(name: &str, kubernetes: &str) -> holdfast_testbed::Result<Site> {
     let postgres = images::postgres(&Cache::of_user()?, &Reporter::stderr())?;
-    let site = Site::builder(name).kubernetes(kubernetes).node().kwok_nodes(1);
+    let site = Site::builder(name).kubernetes(kubernetes).csi().kwok_nodes(1);
     site.image(image()).image(postgres).start().await
 }
 

@@ -1,6 +1,5 @@
 //! The last act: `point.json` beside the objects, and the snapshot that commits both.
 
-use holdfast_model::Consistency;
 use holdfast_model::point::{Exclusion, HookRun, POINT_FILE, POINT_FORMAT, Point, Stored, VolumeCapture};
 use holdfast_model::{Outcome, Problem};
 use holdfast_vault::{BlobId, Snapshot, SnapshotId, SnapshotSummary, Tree, WriteStats, Writer};
@@ -22,6 +21,8 @@ pub(super) struct Harvest {
     pub(super) objects: Captured,
     pub(super) hooks: Vec<HookRun>,
     pub(super) volumes: Volumes,
+    /// How long the application was held, if it was.
+    pub(super) held_millis: Option<u64>,
     /// Of hooks that dead runs or this one could not run.
     pub(super) problems: Vec<Problem>,
 }
@@ -35,7 +36,7 @@ pub(super) fn point(
 ) -> Point {
     let application = &request.application;
     let (problems, excluded) = (problems(&around, &harvest), excluded(&around, &harvest));
-    let Harvest { started, objects, hooks, volumes, .. } = harvest;
+    let Harvest { started, objects, hooks, volumes, held_millis, .. } = harvest;
     let stored = stored(&writer.stats(), &volumes.captured);
     Point {
         format: POINT_FORMAT,
@@ -50,7 +51,9 @@ pub(super) fn point(
         started,
         finished: request.clock.now(),
         outcome: Outcome::of(&problems),
-        consistency: consistency(&around, &volumes.captured),
+        consistency: around.covered.of_point(&volumes.captured),
+        cut_spread_millis: cut_spread(&volumes.captured),
+        held_millis,
         parent: around.parent.map(|parent| parent.id),
         cluster: facts::of_cluster(request.cluster.name(), &around.facts, objects.images),
         kinds: objects.kinds,
@@ -79,12 +82,11 @@ fn excluded(around: &Surroundings, harvest: &Harvest) -> Vec<Exclusion> {
     found.into_iter().flatten().cloned().collect()
 }
 
-/// That of the least consistent volume; without any there is nothing that could be torn.
-fn consistency(around: &Surroundings, volumes: &[VolumeCapture]) -> Consistency {
-    let each = volumes
-        .iter()
-        .map(|volume| around.covered.consistency(&volume.namespace, &volume.claim, volume.method));
-    each.min().unwrap_or(Consistency::Application)
+/// Milliseconds between the first snapshot and the last, where there are several.
+fn cut_spread(volumes: &[VolumeCapture]) -> Option<u64> {
+    let cuts = volumes.iter().filter_map(|volume| Some(volume.cut.as_ref()?.at));
+    let (first, last) = (cuts.clone().min()?, cuts.clone().max()?);
+    (cuts.count() > 1).then(|| last.duration_since(first).as_millis().try_into().unwrap_or(u64::MAX))
 }
 
 /// Objects and volumes together. What movers found to be new is known to them as stored only.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use holdfast_cluster::Cluster;
 use holdfast_model::Consistency;
 use holdfast_model::hook::{HookTarget, Hooks};
-use holdfast_model::point::CaptureMethod;
+use holdfast_model::point::{CaptureMethod, VolumeCapture};
 
 use crate::capture::Claim;
 use crate::error::{ConsistencyName, Error, Result};
@@ -52,9 +52,33 @@ impl Covered {
     pub(super) fn consistency(&self, namespace: &str, claim: &str, method: CaptureMethod) -> Consistency {
         match method {
             _ if self.has(namespace, claim) => Consistency::Application,
-            CaptureMethod::HeldFiles => Consistency::Crash,
+            CaptureMethod::HeldFiles | CaptureMethod::Snapshot => Consistency::Crash,
             CaptureMethod::LiveFiles | CaptureMethod::HostPath => Consistency::Live,
         }
+    }
+
+    /// What the volumes of a point are together: as the least consistent of them. Snapshots that the
+    /// storage took as one fit together, as does one alone; without any volume nothing can be torn.
+    pub(super) fn of_point(&self, volumes: &[VolumeCapture]) -> Consistency {
+        let each = volumes.iter().map(|of| self.consistency(&of.namespace, &of.claim, of.method));
+        match each.min() {
+            None => Consistency::Application,
+            Some(Consistency::Crash) if are_one(volumes) => Consistency::Group,
+            Some(least) => least,
+        }
+    }
+}
+
+/// Whether all volumes were cut at one moment.
+fn are_one(volumes: &[VolumeCapture]) -> bool {
+    let group = |volume: &VolumeCapture| volume.cut.as_ref().map(|cut| cut.group.clone());
+    match volumes {
+        [one] => one.cut.is_some(),
+        [first, ..] => {
+            let of_first = group(first).flatten();
+            of_first.is_some() && volumes.iter().all(|volume| group(volume).flatten() == of_first)
+        }
+        [] => true,
     }
 }
 
@@ -64,26 +88,49 @@ fn paired(hooks: &Hooks) -> impl Iterator<Item = &HookTarget> {
     hooks.pre.iter().map(|hook| &hook.target).filter(move |target| resumed(target))
 }
 
-/// Refuses a backup whose volumes cannot be as consistent as is wanted. `mounted` are the claims
-/// that running pods have mounted.
+/// How claims will be read, as far as that decides their consistency.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    /// Those that running pods have mounted.
+    pub(super) mounted: BTreeSet<(String, String)>,
+    /// Those whose storage takes a snapshot of them.
+    pub(super) snapshots: BTreeSet<(String, String)>,
+}
+
+impl Ways {
+    fn method(&self, claim: &Claim) -> CaptureMethod {
+        let name = (claim.namespace.clone(), claim.name.clone());
+        match () {
+            () if self.snapshots.contains(&name) => CaptureMethod::Snapshot,
+            () if self.mounted.contains(&name) => CaptureMethod::LiveFiles,
+            () => CaptureMethod::HeldFiles,
+        }
+    }
+}
+
+/// Refuses a backup whose volumes cannot be as consistent as is wanted.
 pub(super) fn check_floor(
     floor: Option<Consistency>,
     claims: &[Claim],
     covered: &Covered,
-    mounted: &BTreeSet<(String, String)>,
+    ways: &Ways,
 ) -> Result<()> {
     let Some(floor) = floor else { return Ok(()) };
     let reachable = |claim: &&Claim| {
-        let in_use = mounted.contains(&(claim.namespace.clone(), claim.name.clone()));
-        let method = if in_use { CaptureMethod::LiveFiles } else { CaptureMethod::HeldFiles };
-        covered.consistency(&claim.namespace, &claim.name, method)
+        let method = ways.method(claim);
+        match covered.consistency(&claim.namespace, &claim.name, method) {
+            Consistency::Crash if method == CaptureMethod::Snapshot && claims.len() == 1 => {
+                Consistency::Group
+            }
+            reached => reached,
+        }
     };
     let below: Vec<&Claim> = claims.iter().filter(|claim| reachable(claim) < floor).collect();
     let Some(lowest) = below.iter().map(reachable).min() else { return Ok(()) };
     let names: Vec<String> =
         below.iter().map(|claim| format!("{}/{}", claim.namespace, claim.name)).collect();
     let reason = format!(
-        "{} would be read while in use and no hook covers {}: add a hold hook, scale its pods down, or lower what is wanted",
+        "{} would be read while in use, or each at a moment of its own, and no hook covers {}: add a hook, a VolumeSnapshotClass for its driver, scale its pods down, or lower what is wanted",
         names.join(", "),
         if names.len() == 1 { "it" } else { "them" },
     );
@@ -120,7 +167,8 @@ mod tests {
     #[test]
     fn a_floor_that_cannot_be_reached_is_refused_with_the_volumes_that_stand_in_the_way() {
         let claims = [claim("data"), claim("files"), claim("idle")];
-        let (covered, mounted) = (Covered(names(&["data"])), names(&["data", "files"]));
+        let covered = Covered(names(&["data"]));
+        let mounted = Ways { mounted: names(&["data", "files"]), ..Ways::default() };
         assert!(check_floor(None, &claims, &covered, &mounted).is_ok());
         assert!(check_floor(Some(Consistency::Live), &claims, &covered, &mounted).is_ok());
         let error =
@@ -130,5 +178,9 @@ mod tests {
         assert!(error.to_string().contains("shop/files, shop/idle"), "{error}");
         assert!(check_floor(Some(Consistency::Application), &claims[..1], &covered, &mounted).is_ok());
         assert!(check_floor(Some(Consistency::Application), &[], &covered, &mounted).is_ok());
+        let cut = Ways { mounted: names(&["files", "data"]), snapshots: names(&["files"]) };
+        assert!(check_floor(Some(Consistency::Crash), &claims[..2], &covered, &cut).is_ok());
+        assert!(check_floor(Some(Consistency::Group), &claims[1..2], &covered, &cut).is_ok());
+        assert!(check_floor(Some(Consistency::Group), &claims[..2], &covered, &cut).is_err());
     }
 }

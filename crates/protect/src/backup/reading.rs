@@ -31,9 +31,10 @@ impl Run<'_> {
         stop.both(objects, self.read_volumes(stop, holding)).await
     }
 
-    /// The volumes' side: it ends with the release of the application, while objects may still be read.
+    /// The volumes' side. The application is released on the way, while objects and snapshots may still
+    /// be read.
     async fn read_volumes(&self, stop: &Stop, holding: &mut Holding) -> Result<Vec<HookRun>> {
-        let Holding { volumes, sessions, debt } = holding;
+        let Holding { volumes, sessions, debt, held } = holding;
         if volumes.is_running() {
             tokio::select! {
                 () = self.steps.run("volumes", volumes.main()) => {}
@@ -45,14 +46,20 @@ impl Run<'_> {
             stop.guard(self.steps.run("before late", said)).await?;
         }
         if volumes.is_running() {
-            let ended = volumes.late(stop.reason_or_broken(sessions));
-            self.steps.run("late paths", ended).await?;
+            tokio::select! {
+                () = self.steps.run("late paths", volumes.late()) => {}
+                error = stop.reason_or_broken(sessions) => return Err(error),
+            }
         }
         let mut runs = Vec::new();
         if !sessions.is_empty() {
             runs = stop.guard(self.steps.run("end hold", sessions.end())).await?;
         }
         debt.pay(&self.steps).await;
+        held.end();
+        if volumes.is_running() {
+            self.steps.run("snapshots", volumes.finish(stop.reason())).await?;
+        }
         Ok(runs)
     }
 }

@@ -6,6 +6,7 @@ use holdfast_model::Problem;
 use holdfast_model::point::{HookRun, Point};
 use holdfast_model::scope::Selector;
 use holdfast_vault::{Writer, WriterOptions};
+use tokio::time::Instant;
 
 use super::compose::{self, Harvest};
 use super::release::Debt;
@@ -16,7 +17,7 @@ use super::{BackupRequest, record};
 use crate::error::Result;
 use crate::exclusion::Held;
 use crate::hooks::{self, Sessions};
-use crate::progress::{Entry, Steps};
+use crate::progress::{Entry, Steps, millis};
 use crate::sweep;
 
 /// Bytes of a pack of objects. Of the seven that may be in memory a small application fills as many
@@ -35,6 +36,26 @@ pub(super) struct Holding {
     pub(super) volumes: Capturing,
     pub(super) sessions: Sessions,
     pub(super) debt: Debt,
+    pub(super) held: HeldFor,
+}
+
+/// How long an application is held.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct HeldFor {
+    since: Option<Instant>,
+    millis: Option<u64>,
+}
+
+impl HeldFor {
+    /// The application is held from now on.
+    fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// It has been let go.
+    pub(super) fn end(&mut self) {
+        self.millis = self.since.take().map(|since| millis(since.elapsed())).or(self.millis);
+    }
 }
 
 impl<'a> Run<'a> {
@@ -96,9 +117,10 @@ impl<'a> Run<'a> {
         stop: &Stop,
     ) -> Result<Harvest> {
         let mut holding = Holding {
-            volumes: Capturing::new(self.request, &around.claims),
+            volumes: Capturing::new(self.request, around),
             sessions: Sessions::default(),
             debt: Debt::new(&self.request.cluster),
+            held: HeldFor::default(),
         };
         let prepared = stop.guard(self.prepare(around, held, &mut holding)).await;
         let started = self.request.clock.now();
@@ -106,7 +128,7 @@ impl<'a> Run<'a> {
             Ok(hooks) => self.read(around, writer, stop, &mut holding).await.map(|read| (hooks, read)),
             Err(error) => Err(error),
         };
-        let Holding { mut volumes, sessions, mut debt } = holding;
+        let Holding { mut volumes, sessions, mut debt, held: held_for } = holding;
         sessions.abandon().await;
         debt.pay(&self.steps).await;
         volumes.abandon().await;
@@ -120,7 +142,7 @@ impl<'a> Run<'a> {
         hooks.extend(ended);
         hooks.extend(debt.runs().iter().cloned());
         let (volumes, problems) = (volumes.into_result(), debt.problems().to_vec());
-        Ok(Harvest { started, objects, hooks, volumes, problems })
+        Ok(Harvest { started, objects, hooks, volumes, problems, held_millis: held_for.millis })
     }
 
     /// Brings everything to where reading can begin: movers wait, the application is held.
@@ -142,6 +164,7 @@ impl<'a> Run<'a> {
             record(journal, Entry::Owes { hooks: owed.clone() })?;
             held.owe(owed.clone()).await?;
             holding.debt.incur(owed);
+            holding.held.begin();
         }
         let mut runs = Vec::new();
         if !spec.pre.is_empty() {

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use holdfast_cluster::{Discovery, Facts, ListOptions, kinds};
 use holdfast_model::Consistency;
 use holdfast_model::scope::Selector;
+use holdfast_model::volume::VolumeRules;
+use holdfast_volume::snapshots::SnapshotClasses;
 
 use super::BackupRequest;
-use super::consistency::{Covered, check_floor};
+use super::consistency::{Covered, Ways, check_floor};
+use super::volumes::capture_request;
 use crate::capture::{Claims, Namespaces, claims};
 use crate::error::{Error, Result};
 use crate::point::{PointSummary, list};
@@ -20,6 +23,8 @@ pub(super) struct Surroundings {
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) claims: Claims,
     pub(super) covered: Covered,
+    pub(super) rules: VolumeRules,
+    pub(super) classes: SnapshotClasses,
     pub(super) parent: Option<PointSummary>,
 }
 
@@ -45,11 +50,20 @@ impl Surroundings {
             Covered::find(cluster, &spec.hooks, &names),
         );
         let (claims, covered) = (claims?, covered?);
+        let rules = VolumeRules::new(&spec.volumes)
+            .map_err(|source| Error::Scope { application: application.name.clone(), source })?;
+        let classes = match claims.capture.is_empty() {
+            true => SnapshotClasses::default(),
+            false => SnapshotClasses::read(cluster).await?,
+        };
         if floor.is_some_and(|floor| floor > Consistency::Live) {
-            check_floor(*floor, &claims.capture, &covered, &mounted(request, &names).await?)?;
+            let mounted = mounted(request, &names).await?;
+            let snapshots = snapshots(request, &claims, &rules, &classes).await?;
+            check_floor(*floor, &claims.capture, &covered, &Ways { mounted, snapshots })?;
         }
         let parent = points?.newest().cloned();
-        Ok(Self { discovery, facts, namespaces: Arc::new(namespaces), claims, covered, parent })
+        let namespaces = Arc::new(namespaces);
+        Ok(Self { discovery, facts, namespaces, claims, covered, rules, classes, parent })
     }
 }
 
@@ -63,6 +77,26 @@ fn check_not_empty(request: &BackupRequest, namespaces: &Namespaces) -> Result<(
         cluster: request.cluster.name().to_owned(),
         reason: format!("no namespace matches {}", application.spec.scope.namespaces.join(", ")),
     })
+}
+
+/// Claims whose storage takes a snapshot of them.
+async fn snapshots(
+    request: &BackupRequest,
+    claims: &Claims,
+    rules: &VolumeRules,
+    classes: &SnapshotClasses,
+) -> Result<BTreeSet<(String, String)>> {
+    let mut found = BTreeSet::new();
+    for claim in &claims.capture {
+        let name = claim.object["spec"]["volumeName"].as_str().unwrap_or_default();
+        let volume = request.cluster.get(&kinds::persistent_volumes(), None, name).await?;
+        let wanted = capture_request(claim, rules, &request.application.spec.hooks);
+        // What is unclear about a class is told when the claim is captured.
+        if let Ok(Some(_)) = wanted.snapshot_by(classes, &claim.object, &volume.unwrap_or_default()) {
+            found.insert((claim.namespace.clone(), claim.name.clone()));
+        }
+    }
+    Ok(found)
 }
 
 /// Claims that pods have mounted which have not ended.

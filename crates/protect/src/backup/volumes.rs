@@ -7,13 +7,16 @@ use holdfast_cluster::Cluster;
 use holdfast_model::Problem;
 use holdfast_model::hook::Hooks;
 use holdfast_model::point::{Exclusion, VolumeCapture, tag};
+use holdfast_model::volume::VolumeRules;
 use holdfast_volume::jobs::{
     CaptureContext, CaptureRequest, Captures, ClaimOutcome, ClaimResult, ClaimState,
 };
+use holdfast_volume::snapshots::SnapshotClasses;
 use tokio_util::sync::CancellationToken;
 
+use super::survey::Surroundings;
 use super::{BackupRequest, Movers};
-use crate::capture::{Claim, Claims};
+use crate::capture::Claim;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Observer};
 
@@ -57,8 +60,9 @@ pub(super) struct Capturing {
 
 impl Capturing {
     /// Nothing is started yet.
-    pub(super) fn new(request: &BackupRequest, claims: &Claims) -> Self {
-        let hooks = &request.application.spec.hooks;
+    pub(super) fn new(request: &BackupRequest, around: &Surroundings) -> Self {
+        let (claims, hooks) = (&around.claims, &request.application.spec.hooks);
+        let capture_request = |claim| capture_request(claim, &around.rules, hooks);
         let mut done = Volumes::default();
         if request.movers.is_none() {
             done.problems.extend(claims.capture.iter().map(without_movers));
@@ -66,9 +70,9 @@ impl Capturing {
         Self {
             cluster: request.cluster.clone(),
             observer: request.observer.clone(),
-            context: request.movers.as_ref().map(|movers| context(request, movers)),
+            context: request.movers.as_ref().map(|movers| context(request, movers, &around.classes)),
             movers: request.movers.clone(),
-            requests: claims.capture.iter().map(|claim| capture_request(claim, hooks)).collect(),
+            requests: claims.capture.iter().map(capture_request).collect(),
             cancel: CancellationToken::new(),
             running: None,
             done,
@@ -114,14 +118,20 @@ impl Capturing {
         }
     }
 
-    /// Lets the movers read the late paths and waits for their end. When `stop` comes before, they
-    /// are ended, and this returns when they are gone.
+    /// Lets the movers read the late paths and waits until the application may go on.
+    pub(super) async fn late(&mut self) {
+        let Some(captures) = &mut self.running else { return };
+        captures.late();
+        captures.released().await;
+    }
+
+    /// Waits for the end of all captures. When `stop` comes before, they are ended, and this returns
+    /// when they are gone.
     ///
     /// # Errors
     /// What `stop` gave.
-    pub(super) async fn late(&mut self, stop: impl Future<Output = Error>) -> Result<()> {
+    pub(super) async fn finish(&mut self, stop: impl Future<Output = Error>) -> Result<()> {
         let Some(captures) = self.running.take() else { return Ok(()) };
-        captures.late();
         let (mut finish, mut stop) = (std::pin::pin!(captures.finish()), std::pin::pin!(stop));
         let results = tokio::select! {
             results = &mut finish => results,
@@ -164,7 +174,7 @@ fn without_movers(claim: &Claim) -> Problem {
         .hint("name an image that holds holdfast")
 }
 
-fn context(request: &BackupRequest, movers: &Movers) -> CaptureContext {
+fn context(request: &BackupRequest, movers: &Movers, classes: &SnapshotClasses) -> CaptureContext {
     let hooks = &request.application.spec.hooks;
     let held = hooks.hold.iter().map(|hook| u64::from(hook.max_hold_seconds)).max().unwrap_or_default();
     let pre: u64 = hooks.pre.iter().map(|hook| u64::from(hook.timeout_seconds)).sum();
@@ -173,13 +183,18 @@ fn context(request: &BackupRequest, movers: &Movers) -> CaptureContext {
         run: request.run.clone(),
         repository: request.repository.clone(),
         access: movers.access.clone(),
+        classes: classes.clone(),
         tags: vec![tag("point", &request.point), tag("app", &request.application.id)],
         patience_seconds: (PATIENCE.as_secs() + pre + begin).max(held),
     }
 }
 
-fn capture_request(claim: &Claim, hooks: &Hooks) -> CaptureRequest {
+pub(super) fn capture_request(claim: &Claim, rules: &VolumeRules, hooks: &Hooks) -> CaptureRequest {
     let mut request = CaptureRequest::new(&claim.namespace, &claim.name);
+    if let Some(rule) = rules.of(&claim.namespace, &claim.name) {
+        request.from = rule.from;
+        request.snapshot_class.clone_from(&rule.snapshot_class);
+    }
     for hook in &hooks.hold {
         // A hook without a namespace belongs to an application with only one.
         if hook.target.namespace.as_ref().is_none_or(|namespace| *namespace == claim.namespace) {
@@ -209,6 +224,7 @@ fn phase(state: &ClaimState) -> String {
         Phase::Starting => "starting",
         Phase::Ready => "waiting",
         Phase::Begin => "reading",
+        _ if state.released => "reading its snapshot",
         Phase::MainDone => "read",
         _ => "late paths",
     };
@@ -245,7 +261,8 @@ mod tests {
             name: "data".into(),
             object: Default::default(),
         };
-        assert_eq!(capture_request(&claim("shop"), &hooks).late, [late("data", "pg_wal")]);
-        assert!(capture_request(&claim("bank"), &hooks).late.is_empty());
+        let rules = VolumeRules::default();
+        assert_eq!(capture_request(&claim("shop"), &rules, &hooks).late, [late("data", "pg_wal")]);
+        assert!(capture_request(&claim("bank"), &rules, &hooks).late.is_empty());
     }
 }

@@ -172,7 +172,7 @@ impl<'a> Tags<'a> {
 }
 
 fn consistency(name: &str) -> Option<Consistency> {
-    [Consistency::Live, Consistency::Crash, Consistency::Application]
+    [Consistency::Live, Consistency::Crash, Consistency::Group, Consistency::Application]
         .into_iter()
         .find(|consistency| ConsistencyName(*consistency).to_string() == name)
 }

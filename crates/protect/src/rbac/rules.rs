@@ -40,6 +40,7 @@ pub struct Rule {
 const READ: &[&str] = &["get", "list"];
 const ALL: &[&str] = &["*"];
 const CORE: &[&str] = &[""];
+const SNAPSHOTS: &[&str] = &["snapshot.storage.k8s.io"];
 
 const fn rule(
     (backup, restore): (bool, bool),
@@ -81,6 +82,14 @@ pub const RULES: &[Rule] = &[
         &["pods/exec"],
         &["get", "create"],
         "hooks run in the application's containers",
+    ),
+    rule(
+        BACKUP,
+        Place::Application,
+        SNAPSHOTS,
+        &["volumesnapshots"],
+        &["create", "delete", "watch"],
+        "where the storage takes snapshots, a claim is read from one, and the application need not wait",
     ),
     rule(
         RESTORE,
@@ -165,13 +174,30 @@ pub const RULES: &[Rule] = &[
         "movers may talk to the vault and to nothing else",
     ),
     rule(
-        RESTORE,
+        BOTH,
         Place::System,
         CORE,
         &["persistentvolumeclaims"],
         &["get", "list", "watch", "create", "delete"],
-        "a volume is filled under a claim of ours before it is handed over",
+        "a snapshot is read through a claim of ours, and a volume is filled under one before it is handed over",
     ),
+    rule(
+        BACKUP,
+        Place::System,
+        SNAPSHOTS,
+        &["volumesnapshots"],
+        &["get", "list", "watch", "create", "delete"],
+        "a snapshot is taken over from the application's namespace, where no mover runs",
+    ),
+    rule(
+        BACKUP,
+        Place::Cluster,
+        SNAPSHOTS,
+        &["volumesnapshotcontents"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "a snapshot is taken over by a second content for its handle, before the first goes",
+    ),
+    rule(BACKUP, Place::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ, "they say who takes snapshots"),
     Rule {
         names: &[SYSTEM_NAMESPACE],
         ..rule(

@@ -6,10 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use holdfast_cluster::kinds;
 use holdfast_model::point::{Exclusion, Point, VolumeCapture};
 use holdfast_model::restore::Sending;
-use holdfast_model::{ObjectRef, Problem};
+use holdfast_model::{ObjectRef, Problem, quantity};
 use serde_json::{Value, json};
 
-use super::quantity;
 use crate::point::ObjectEntry;
 
 /// What a point knows of its claims, and the claims met so far.

@@ -17,7 +17,6 @@ mod existing;
 mod object;
 mod outgoing;
 mod owners;
-mod quantity;
 mod queue;
 mod quota;
 mod ready;

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use holdfast_cluster::{Cluster, ListOptions, kinds};
+use holdfast_model::quantity;
 use serde_json::Value;
 
 use super::claims::Claim;
-use super::quantity;
 
 /// What of a quota claims use up: key of the quota, amount.
 type Needs = BTreeMap<String, u64>;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Propagation, RawObject, kinds};
 use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
 use holdfast_model::{Problem, ResourceType};
+use holdfast_volume::snapshots;
 use serde_json::Value;
 
 use super::SweepReport;
@@ -29,10 +30,13 @@ impl Which<'_> {
     }
 
     fn includes(&self, object: &RawObject) -> bool {
-        match (self, object.metadata.labels.get(RUN)) {
-            (Which::Of(run), Some(of)) => of == run,
-            (Which::NotOf(alive), Some(of)) => !alive.contains(of),
-            (_, None) => false,
+        object.metadata.labels.get(RUN).is_some_and(|run| self.names(run))
+    }
+
+    fn names(&self, run: &str) -> bool {
+        match self {
+            Which::Of(of) => *of == run,
+            Which::NotOf(alive) => !alive.contains(run),
         }
     }
 }
@@ -76,6 +80,10 @@ pub(super) async fn remove(cluster: &Cluster, which: &Which<'_>, report: &mut Sw
             Box::pin(remove_one(cluster, &of, object, report)).await;
         }
     }
+    // After the movers, which have their volumes mounted.
+    let cleared = Box::pin(snapshots::clear(cluster, &|run| which.names(run))).await?;
+    report.removed.extend(cleared.removed);
+    report.problems.extend(cleared.problems);
     Ok(())
 }
 

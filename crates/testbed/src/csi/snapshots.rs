@@ -17,6 +17,10 @@ impl Driver {
     pub(super) fn create_snapshot(&self, asked: wire::CreateSnapshot) -> Result<CreatedSnapshot, Status> {
         let id = Snapshot::id_of(required("name", &asked.name)?);
         let source = required("source_volume_id", &asked.volume_id)?;
+        // Kubernetes adds some of its own; of the class's there are none to know.
+        if let Some(unknown) = asked.parameters.keys().find(|key| !key.starts_with("csi.storage.k8s.io/")) {
+            return Err(Status::invalid_argument(format!("there is no parameter {unknown}")));
+        }
         let _held = self.pool.lock()?;
         if let Some(snapshot) = self.catalogue.get::<Snapshot>(&id)? {
             if snapshot.volume != source {

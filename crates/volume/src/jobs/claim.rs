@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use holdfast_cluster::{Cluster, Exec, kinds};
-use holdfast_model::Problem;
 use holdfast_model::label::SYSTEM_NAMESPACE;
-use holdfast_model::point::{CaptureMethod, Exclusion, TAG, VolumeCapture};
+use holdfast_model::point::{CaptureMethod, Cut, Exclusion, TAG, VolumeCapture};
+use holdfast_model::{Problem, quantity};
 use holdfast_vault::{BlobKind, Snapshot, SnapshotId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -22,10 +22,11 @@ use crate::error::{Error, Result};
 use crate::files::{Findings, REPORT_FILE};
 use crate::manifest::{self, CONTAINER, GATE, MountedVolume, MoverJob, Placement, VOLUME_PATH};
 use crate::mover::{CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work};
+use crate::snapshots::{self, Names};
 
 /// How often a claim is tried: the pod it is read from may be replaced meanwhile, by a rollout
 /// for instance, and then by another.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 type Publish = watch::Sender<ClaimState>;
 
@@ -38,63 +39,89 @@ pub(super) async fn drive(
 ) -> ClaimOutcome {
     let driver = Driver { shared: &shared, request: &request, parent, publish: &publish };
     let outcome = tokio::select! {
-        outcome = driver.attempts() => outcome,
+        outcome = driver.run() => outcome,
         () = shared.cancel.cancelled() => Err(driver.cancelled()),
     };
     if shared.cancel.is_cancelled() {
         driver.clear().await;
     }
-    publish.send_modify(|state| state.ended = true);
+    publish.send_modify(|state| (state.released, state.ended) = (true, true));
     match outcome {
         Ok(captured) => ClaimOutcome::Captured(Box::new(captured)),
         Err(problem) => ClaimOutcome::Failed(problem),
     }
 }
 
-struct Driver<'a> {
-    shared: &'a Shared,
-    request: &'a CaptureRequest,
-    parent: Option<SnapshotId>,
-    publish: &'a Publish,
+pub(super) struct Driver<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) request: &'a CaptureRequest,
+    pub(super) parent: Option<SnapshotId>,
+    pub(super) publish: &'a Publish,
 }
 
 /// What came of one attempt.
-enum Attempt {
+pub(super) enum Attempt {
     Captured(SnapshotId),
     /// The pod it was read from ended; its successor may be read.
     SourceEnded,
+    /// The mover's own pod ended before it was done, through no fault of the volume or the vault.
+    MoverEnded(Problem),
     Failed(Problem),
 }
 
+/// What a mover reads, and where.
+pub(super) struct Reading<'a> {
+    pub(super) volume: MountedVolume,
+    pub(super) placement: Placement,
+    /// The live volume that it is, if it is one.
+    pub(super) source: Option<&'a Source>,
+}
+
 impl Driver<'_> {
-    fn attempts(&self) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
+    fn run(&self) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
         Box::pin(async move {
+            let Shared { cluster, context, .. } = self.shared;
             let subject = self.request.subject();
-            if self.shared.context.access.url.starts_with("file:") {
+            if context.access.url.starts_with("file:") {
                 let message =
                     "a mover in the cluster cannot reach a vault that is a directory of this machine";
                 return Err(
                     Problem::new("volume.vault", &subject, message).hint("use a vault in object storage")
                 );
             }
+            let bound = source::bound(cluster, &self.request.namespace, &self.request.claim).await?;
+            match self.request.snapshot_by(&context.classes, &bound.claim, &bound.volume)? {
+                Some(class) => self.by_snapshot(&bound, &class).await,
+                None => self.live(bound).await,
+            }
+        })
+    }
+
+    /// Reads the live volume, from its pod's mount or a holder's.
+    fn live(&self, mut bound: BoundClaim) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
+        Box::pin(async move {
             for attempt in 0..ATTEMPTS {
-                let bound =
-                    source::bound(&self.shared.cluster, &self.request.namespace, &self.request.claim).await?;
+                if attempt > 0 {
+                    let CaptureRequest { namespace, claim, .. } = self.request;
+                    bound = source::bound(&self.shared.cluster, namespace, claim).await?;
+                }
                 let slot = self.shared.slots.clone().acquire_owned().await;
                 self.publish.send_modify(|state| state.queued = false);
                 let (holder, source) = self.source(&bound).await?;
-                let outcome = self.attempt(attempt, &bound, &source, slot.ok()).await;
+                let outcome = self.attempt(attempt, &bound, &live_reading(&source), slot.ok()).await;
                 if let Some(holder) = holder {
                     holder.end(&self.shared.cluster).await;
                 }
                 match outcome {
-                    Attempt::Captured(snapshot) => return self.captured(&bound, &source, snapshot).await,
+                    Attempt::Captured(snapshot) => {
+                        return self.captured(&bound, source.method, None, snapshot).await;
+                    }
                     Attempt::SourceEnded => {}
-                    Attempt::Failed(problem) => return Err(problem),
+                    Attempt::MoverEnded(problem) | Attempt::Failed(problem) => return Err(problem),
                 }
             }
             let message = format!("the pod it was read from ended {ATTEMPTS} times during capture");
-            Err(Problem::new("volume.source_ended", subject, message)
+            Err(Problem::new("volume.source_ended", self.request.subject(), message)
                 .hint("run the backup again when its pods are stable"))
         })
     }
@@ -127,33 +154,29 @@ impl Driver<'_> {
         })
     }
 
-    async fn attempt(
+    /// One mover, from its Job to its snapshot in the vault.
+    pub(super) async fn attempt(
         &self,
         attempt: u32,
         bound: &BoundClaim,
-        source: &Source,
+        reading: &Reading<'_>,
         slot: Option<tokio::sync::OwnedSemaphorePermit>,
     ) -> Attempt {
         let Shared { cluster, settings, context, .. } = self.shared;
-        let placement = Placement { node: Some(source.node.clone()), ..Placement::default() };
         let name = self.job_name(attempt);
         let job = MoverJob {
             name: &name,
             run: &context.run,
             subject: self.request.subject(),
             settings,
-            placement: &placement,
-            volumes: vec![MountedVolume {
-                source: json!({"hostPath": {"path": source.directory, "type": "Directory"}}),
-                path: VOLUME_PATH.to_owned(),
-                read_only: true,
-            }],
+            placement: &reading.placement,
+            volumes: vec![reading.volume.clone()],
             restores: false,
         };
         let spec = self.spec(bound);
         let launch = tokio::select! {
             launch = Launch::start(cluster, &job, &spec, settings.start_timeout) => launch,
-            () = self.source_ended(source) => {
+            () = self.source_ended(reading.source) => {
                 self.clear().await;
                 return Attempt::SourceEnded;
             }
@@ -169,7 +192,7 @@ impl Driver<'_> {
             Watcher { driver: self, launch: &launch, slot, said: None, signalled: Phase::Starting };
         let followed = tokio::select! {
             followed = follow(cluster, &launch, settings.deadline, &mut watcher) => followed,
-            () = self.source_ended(source) => {
+            () = self.source_ended(reading.source) => {
                 end(cluster, settings, &launch).await;
                 return Attempt::SourceEnded;
             }
@@ -191,16 +214,18 @@ impl Driver<'_> {
             Ok(None) => {}
             Err(error) => return Attempt::Failed(self.problem(&error)),
         }
-        let problem = match (said, followed) {
+        match (said, followed) {
             (Some(Event::Failed { code, message }), _) => {
-                Problem::new(&code, self.request.subject(), message)
+                Attempt::Failed(Problem::new(&code, self.request.subject(), message))
             }
-            (_, Err(error)) => self.problem(&error),
-            (_, Ok(Followed::Gone)) => self.mover_problem("its pod was deleted"),
-            (_, Ok(Followed::Ended { code, message })) => self
-                .mover_problem(&format!("it ended with exit code {code} ({message}) and left no snapshot")),
-        };
-        Attempt::Failed(problem)
+            (_, Err(error)) => Attempt::Failed(self.problem(&error)),
+            (_, Ok(Followed::Gone)) => Attempt::MoverEnded(self.mover_problem("its pod was deleted")),
+            (_, Ok(Followed::Ended { code, message })) => {
+                Attempt::MoverEnded(self.mover_problem(&format!(
+                    "it ended with exit code {code} ({message}) and left no snapshot"
+                )))
+            }
+        }
     }
 
     /// The snapshot of this run and claim, by the name the mover gave or by its tags.
@@ -221,10 +246,11 @@ impl Driver<'_> {
     }
 
     /// Reads what the mover wrote of its capture from the vault.
-    fn captured<'a>(
+    pub(super) fn captured<'a>(
         &'a self,
         bound: &'a BoundClaim,
-        source: &'a Source,
+        method: CaptureMethod,
+        cut: Option<Cut>,
         id: SnapshotId,
     ) -> BoxFuture<'a, Result<CapturedClaim, Problem>> {
         Box::pin(async move {
@@ -241,7 +267,7 @@ impl Driver<'_> {
                 reason: exclusion.reason.clone(),
             });
             Ok(CapturedClaim {
-                volume: volume_capture(self.request, bound, source.method, &id, &report),
+                volume: VolumeCapture { cut, ..volume_capture(self.request, bound, method, &id, &report) },
                 problems: problems.collect(),
                 excluded: excluded.collect(),
                 findings: report.findings.clone(),
@@ -303,9 +329,11 @@ impl Driver<'_> {
 
     /// Returns when the pod that has the volume mounted is to end: a mount that the mover holds
     /// would keep the volume from being detached.
-    fn source_ended<'a>(&'a self, source: &'a Source) -> BoxFuture<'a, ()> {
+    fn source_ended<'a>(&'a self, source: Option<&'a Source>) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Some(pod) = &source.pod else { return std::future::pending().await };
+            let Some(pod) = source.and_then(|source| source.pod.as_ref()) else {
+                return std::future::pending().await;
+            };
             let ending = |seen: Option<&Value>| {
                 seen.is_none_or(|seen| {
                     seen["metadata"]["uid"] != pod.uid.as_str()
@@ -344,17 +372,24 @@ impl Driver<'_> {
             }
             if self.shared.cancel.is_cancelled() {
                 Holder::of(&context.run, self.request).end(cluster).await;
+                // What cannot be removed now is labelled, and swept.
+                let _ = snapshots::clear_one(cluster, &self.names()).await;
             }
         })
     }
 
-    fn problem(&self, error: &Error) -> Problem {
+    pub(super) fn problem(&self, error: &Error) -> Problem {
         Problem::new(error.code(), self.request.subject(), error.to_string())
     }
 
     fn mover_problem(&self, message: &str) -> Problem {
         Problem::new("volume.mover", self.request.subject(), format!("its mover failed: {message}"))
             .hint("run the backup again; what was stored is reused")
+    }
+
+    /// Names of what is made to read it from a snapshot.
+    pub(super) fn names(&self) -> Names {
+        Names::of(&self.shared.context.run, &self.request.namespace, &self.request.claim)
     }
 
     fn cancelled(&self) -> Problem {
@@ -421,6 +456,17 @@ impl Watcher<'_> {
     }
 }
 
+/// The directory of a node's kubelet where a pod has the volume mounted.
+fn live_reading(source: &Source) -> Reading<'_> {
+    let volume = MountedVolume {
+        source: json!({"hostPath": {"path": source.directory, "type": "Directory"}}),
+        path: VOLUME_PATH.to_owned(),
+        read_only: true,
+    };
+    let placement = Placement { node: Some(source.node.clone()), ..Placement::default() };
+    Reading { volume, placement, source: Some(source) }
+}
+
 /// Runs `holdfast mover signal` in the mover's container. Signalling twice is harmless.
 async fn tell(cluster: &Cluster, launch: &Launch, phase: Phase) -> Result<()> {
     let command = ["holdfast", "mover", "signal", GATE, phase.as_str()];
@@ -464,9 +510,13 @@ fn volume_capture(
         claim: request.claim.clone(),
         volume: text(&volume["metadata"]["name"]),
         storage_class: text(&claim["spec"]["storageClassName"]),
-        capacity: quantity(volume["spec"]["capacity"]["storage"].as_str().unwrap_or_default()),
+        capacity: volume["spec"]["capacity"]["storage"]
+            .as_str()
+            .and_then(quantity::bytes)
+            .unwrap_or_default(),
         access_modes: modes.map(text).collect(),
         method,
+        cut: None,
         snapshot: snapshot.to_string(),
         started: report.started,
         finished: report.finished,
@@ -475,48 +525,5 @@ fn volume_capture(
         bytes_read: report.bytes_read,
         bytes_stored: report.bytes_stored,
         changed_while_read: changed_count,
-    }
-}
-
-/// Bytes in a Kubernetes quantity such as `10Gi`, `1500M` or `1e9`; 0 if it is none.
-fn quantity(text: &str) -> u64 {
-    const SUFFIXES: [(&str, f64); 13] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("m", 0.001),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
-    let found = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)));
-    let (number, factor) = found.unwrap_or((text, 1.0));
-    number.parse::<f64>().map_or(0, |number| (number * factor).ceil() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantities_are_bytes() {
-        for (text, bytes) in [
-            ("10Gi", 10 << 30),
-            ("1500M", 1_500_000_000),
-            ("128974848", 128_974_848),
-            ("1e9", 1_000_000_000),
-            ("1.5Ki", 1_536),
-            ("500m", 1),
-            ("", 0),
-            ("x", 0),
-        ] {
-            assert_eq!(quantity(text), bytes, "{text}");
-        }
     }
 }

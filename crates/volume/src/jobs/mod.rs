@@ -2,7 +2,9 @@
 //!
 //! All claims of a backup are captured together: [`Captures::start`] makes the movers,
 //! [`Captures::begin`] lets them read, [`Captures::main_done`] waits until only the late paths
-//! are left, [`Captures::late`] releases those, and [`Captures::finish`] tells what came of each.
+//! are left, [`Captures::late`] lets those be read, [`Captures::released`] says when the application
+//! may go on, and [`Captures::finish`] tells what came of each. A claim whose storage takes snapshots
+//! is let go of when its snapshot is cut, and read afterwards.
 //! Whether a volume was captured is read from the vault: a snapshot of this run and claim.
 
 mod claim;
@@ -10,6 +12,7 @@ mod follow;
 mod holder;
 mod launch;
 mod parents;
+mod snapshot;
 mod source;
 
 use std::sync::Arc;
@@ -17,8 +20,10 @@ use std::sync::Arc;
 use holdfast_cluster::Cluster;
 use holdfast_model::hook::LatePath;
 use holdfast_model::point::{Exclusion, VolumeCapture};
+use holdfast_model::volume::CaptureFrom;
 use holdfast_model::{Problem, RunId};
 use holdfast_vault::{Repository, SnapshotId};
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +32,7 @@ use crate::error::Result;
 use crate::files::Findings;
 use crate::mover::Phase;
 use crate::settings::{MoverSettings, RepositoryAccess};
+use crate::snapshots::{Choice, SnapshotClasses};
 use crate::system;
 
 pub use crate::manifest::Placement;
@@ -42,6 +48,8 @@ pub struct CaptureContext {
     pub repository: Repository,
     /// The same as a mover reaches it.
     pub access: RepositoryAccess,
+    /// The classes of snapshots that the cluster has.
+    pub classes: SnapshotClasses,
     /// Tags of every snapshot, e.g. that of the point. Those of run and claim are added.
     pub tags: Vec<String>,
     /// Seconds a mover waits for [`Captures::begin`] and for [`Captures::late`]: the longest that
@@ -56,6 +64,10 @@ pub struct CaptureRequest {
     pub namespace: String,
     /// The claim.
     pub claim: String,
+    /// What it is read from.
+    pub from: CaptureFrom,
+    /// VolumeSnapshotClass, where another than the usual one is wanted.
+    pub snapshot_class: Option<String>,
     /// Globs that are left out.
     pub excludes: Vec<String>,
     /// Paths that are captured late.
@@ -63,9 +75,45 @@ pub struct CaptureRequest {
 }
 
 impl CaptureRequest {
-    /// All of a claim.
+    /// All of a claim, from what is usual.
     pub fn new(namespace: impl Into<String>, claim: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), claim: claim.into(), excludes: Vec::new(), late: Vec::new() }
+        Self {
+            namespace: namespace.into(),
+            claim: claim.into(),
+            from: CaptureFrom::Auto,
+            snapshot_class: None,
+            excludes: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// What the claim, bound to this PersistentVolume, is read from; `None` is the live volume.
+    ///
+    /// # Errors
+    /// It is to be read from a snapshot, or would be, and it is not clear from which.
+    pub fn snapshot_by(
+        &self,
+        classes: &SnapshotClasses,
+        claim: &Value,
+        volume: &Value,
+    ) -> Result<Option<String>, Problem> {
+        let required = match self.from {
+            CaptureFrom::Live => return Ok(None),
+            // The paths are to be read at another moment than the rest.
+            CaptureFrom::Auto if !self.late.is_empty() => return Ok(None),
+            CaptureFrom::Auto => false,
+            CaptureFrom::Snapshot => true,
+        };
+        let problem = |reason: String| Problem::new("volume.snapshot_class", self.subject(), reason);
+        match classes.choose(claim, volume, self.snapshot_class.as_deref()) {
+            Choice::Class { class, .. } => Ok(Some(class)),
+            Choice::None { .. } if !required => Ok(None),
+            Choice::None { reason } => {
+                Err(problem(format!("it is to be read from a snapshot, but {reason}"))
+                    .hint("make a VolumeSnapshotClass for its driver, or let its rule say `from: live`"))
+            }
+            Choice::Unclear { reason, hint } => Err(problem(reason).hint(&hint)),
+        }
     }
 
     /// `namespace/claim`.
@@ -129,6 +177,8 @@ pub struct ClaimState {
     pub phase: Phase,
     /// It waits for another claim's mover to end.
     pub queued: bool,
+    /// As far as this claim goes, the application may go on: it is captured, or its snapshot is cut.
+    pub released: bool,
     /// Its result is there.
     pub ended: bool,
     /// What was read.
@@ -137,7 +187,13 @@ pub struct ClaimState {
 
 impl Default for ClaimState {
     fn default() -> Self {
-        Self { phase: Phase::Starting, queued: true, ended: false, progress: ClaimProgress::default() }
+        Self {
+            phase: Phase::Starting,
+            queued: true,
+            released: false,
+            ended: false,
+            progress: ClaimProgress::default(),
+        }
     }
 }
 
@@ -216,6 +272,11 @@ impl Captures {
     /// Lets the movers read the late paths.
     pub fn late(&self) {
         self.signal.send_modify(|phase| *phase = Phase::Late.max(*phase));
+    }
+
+    /// Waits until no claim needs the application to be held any more.
+    pub async fn released(&mut self) {
+        self.all(|state| state.released).await;
     }
 
     /// State of each claim, in the order of the requests.

@@ -1,5 +1,7 @@
 //! Snapshots as the Controller service sees them.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 use super::Timestamp;
@@ -10,6 +12,8 @@ pub(crate) struct CreateSnapshot {
     pub(crate) volume_id: String,
     #[prost(string, tag = "2")]
     pub(crate) name: String,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub(crate) parameters: BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -5,7 +5,7 @@ const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const DECIMAL: [&str; 6] = ["k", "M", "G", "T", "P", "E"];
 
 /// A quantity in bytes, rounded up; `None` if it is not one, or beyond what 64 bits hold.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let number: f64 = number.parse().ok()?;
@@ -26,7 +26,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 }
 
 /// Bytes as the largest unit that says them exactly.
-pub(super) fn text(bytes: u64) -> String {
+pub fn text(bytes: u64) -> String {
     let exact = BINARY.iter().enumerate().rev().find_map(|(at, unit)| {
         let size = 1u64.checked_shl(10 * (u32::try_from(at).ok()? + 1))?;
         (bytes > 0 && bytes.is_multiple_of(size)).then(|| format!("{}{unit}", bytes / size))

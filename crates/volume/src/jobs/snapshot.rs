@@ -1,0 +1,106 @@
+//! The capture of one claim from a snapshot of its storage: cut while the application is held, read
+//! when it has long gone on.
+
+use futures::future::BoxFuture;
+use holdfast_model::Problem;
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use holdfast_model::point::CaptureMethod;
+use serde_json::json;
+
+use super::claim::{ATTEMPTS, Attempt, Driver, Reading};
+use super::source::BoundClaim;
+use super::{CapturedClaim, Shared};
+use crate::error::{Error, Result};
+use crate::manifest::{MountedVolume, Placement, VOLUME_PATH};
+use crate::mover::Phase;
+use crate::snapshots::{Taken, View, clear_one, cut};
+
+impl Driver<'_> {
+    /// Waits for the backup to begin, has a snapshot cut, and reads it.
+    pub(super) fn by_snapshot<'a>(
+        &'a self,
+        bound: &'a BoundClaim,
+        class: &'a str,
+    ) -> BoxFuture<'a, Result<CapturedClaim, Problem>> {
+        Box::pin(async move {
+            let Shared { cluster, settings, .. } = self.shared;
+            self.publish.send_modify(|state| (state.queued, state.phase) = (false, Phase::Ready));
+            let mut signal = self.shared.signal.clone();
+            if signal.wait_for(|reached| *reached >= Phase::Begin).await.is_err() {
+                return Err(self.problem(&Error::Stopped));
+            }
+            let names = self.names();
+            let result = match cut(cluster, &names, class, settings.snapshot_timeout).await {
+                Ok(taken) => {
+                    self.publish.send_modify(|state| (state.released, state.phase) = (true, Phase::MainDone));
+                    self.read_snapshot(bound, &taken).await
+                }
+                Err(error) => Err(self.problem(&error)),
+            };
+            if result.is_err() {
+                // What cannot be removed now is labelled, and swept.
+                let _ = clear_one(cluster, &names).await;
+            }
+            result
+        })
+    }
+
+    async fn read_snapshot(&self, bound: &BoundClaim, taken: &Taken) -> Result<CapturedClaim, Problem> {
+        let Shared { cluster, settings, .. } = self.shared;
+        let slot = self.shared.slots.clone().acquire_owned().await;
+        let view = View::open(cluster, &self.names(), taken, &bound.claim, settings.snapshot_timeout).await;
+        let view = view.map_err(|error| self.problem(&error))?;
+        let outcome = self.read_view(bound, taken, &view).await;
+        view.close(cluster).await;
+        drop(slot);
+        outcome
+    }
+
+    /// The volume does not change, so a mover that ends before it is done is followed by another,
+    /// which finds in the vault what the first has stored.
+    async fn read_view(
+        &self,
+        bound: &BoundClaim,
+        taken: &Taken,
+        view: &View,
+    ) -> Result<CapturedClaim, Problem> {
+        let mut last = None;
+        for attempt in 0..ATTEMPTS {
+            match self.attempt(attempt, bound, &reading(view), None).await {
+                Attempt::Captured(id) => {
+                    return self.captured(bound, CaptureMethod::Snapshot, Some(taken.cut.clone()), id).await;
+                }
+                Attempt::Failed(problem) => return Err(self.located(problem, view)),
+                Attempt::MoverEnded(problem) => last = Some(problem),
+                Attempt::SourceEnded => {}
+            }
+        }
+        let message = format!("its mover ended {ATTEMPTS} times");
+        Err(last.unwrap_or_else(|| Problem::new("volume.mover", self.request.subject(), message)))
+    }
+
+    /// Where to look when a mover of a view could not start.
+    fn located(&self, problem: Problem, view: &View) -> Problem {
+        if problem.code != "volume.mover" {
+            return problem;
+        }
+        let hint = format!(
+            "{}; `kubectl describe pvc -n {SYSTEM_NAMESPACE} {}` says what its storage has against the volume",
+            problem.hint,
+            view.name()
+        );
+        problem.hint(&hint)
+    }
+}
+
+/// A mover beside a view goes where its storage can be reached.
+fn reading(view: &View) -> Reading<'_> {
+    let volume = MountedVolume {
+        source: json!({"persistentVolumeClaim": {"claimName": view.name(), "readOnly": true}}),
+        path: VOLUME_PATH.to_owned(),
+        read_only: true,
+    };
+    // Whatever keeps other pods off the nodes that reach the storage does not keep a mover off.
+    let tolerations = vec![json!({"operator": "Exists", "effect": "NoSchedule"})];
+    Reading { volume, placement: Placement { tolerations, ..Placement::default() }, source: None }
+}

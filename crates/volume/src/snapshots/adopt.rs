@@ -1,0 +1,124 @@
+//! Takes a snapshot over: does the steps, one at a time, each decided from what is there then.
+
+use std::time::Duration;
+
+use holdfast_cluster::{Cluster, Delete, Write, kinds};
+use holdfast_model::ResourceType;
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use serde_json::Value;
+
+use super::cut::{complaint, explained, failed};
+use super::step::{Seen, Step, next};
+use super::{Names, Taken, manifest};
+use crate::error::{Error, Result};
+
+/// There are six steps; one may be repeated when a controller writes at the same time.
+const MOST_STEPS: usize = 40;
+/// How long a deletion may take: a finalizer is a controller's to remove.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+/// Makes the snapshot one of ours, and gives the VolumeSnapshot as it is then. `patience` is how
+/// long the storage may take until it can be read.
+pub(super) async fn adopt(
+    cluster: &Cluster,
+    names: &Names,
+    taken: &Taken,
+    patience: Duration,
+) -> Result<Value> {
+    let hand = Hand { cluster, names, taken, patience };
+    for _ in 0..MOST_STEPS {
+        let seen = hand.look().await?;
+        let step = next(&seen);
+        match (step, seen.adopted.clone()) {
+            (Step::Done, Some(adopted)) => return Ok(adopted),
+            (Step::Lost, _) => return Err(failed(names, "it was deleted by somebody else")),
+            _ => {}
+        }
+        match hand.apply(step, &seen).await {
+            // A controller wrote first; what is there now decides.
+            Err(Error::Cluster(error)) if error.is_conflict() || error.is_not_found() => {}
+            other => other?,
+        }
+    }
+    Err(failed(
+        names,
+        "taking it over does not come to an end; see the annotations of its VolumeSnapshotContent",
+    ))
+}
+
+struct Hand<'a> {
+    cluster: &'a Cluster,
+    names: &'a Names,
+    taken: &'a Taken,
+    patience: Duration,
+}
+
+impl Hand<'_> {
+    async fn look(&self) -> Result<Seen> {
+        let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
+        let (names, cluster) = (self.names, self.cluster);
+        let (first, content, ours, adopted) = futures::try_join!(
+            cluster.get(&snapshots, Some(&names.namespace), &names.snapshot),
+            cluster.get(&contents, None, &self.taken.content),
+            cluster.get(&contents, None, &names.snapshot),
+            cluster.get(&snapshots, Some(SYSTEM_NAMESPACE), &names.snapshot),
+        )?;
+        Ok(Seen { first, content, ours, adopted })
+    }
+
+    async fn apply(&self, step: Step, seen: &Seen) -> Result<()> {
+        let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
+        let (names, write) = (self.names, Write::default());
+        let content = seen.content.as_ref().unwrap_or(&Value::Null);
+        match step {
+            Step::Retain => {
+                let patch = manifest::retain(names, content);
+                self.cluster.merge_patch(&contents, None, &self.taken.content, &patch, &write).await?;
+            }
+            Step::CreateContent => {
+                self.cluster.create(&contents, &manifest::content(names, content), &write).await?;
+            }
+            Step::CreateSnapshot => {
+                self.cluster.create(&snapshots, &manifest::adopted(names), &write).await?;
+            }
+            Step::AwaitReady => self.ready().await?,
+            Step::DeleteFirst => {
+                let first = seen.first.as_ref().unwrap_or(&Value::Null);
+                self.delete(&snapshots, Some(&names.namespace), first).await?;
+            }
+            Step::DeleteContent => self.delete(&contents, None, content).await?,
+            Step::Done | Step::Lost => {}
+        }
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let what = format!("the snapshot of {} to be ready", self.names.subject());
+        let mut told = String::new();
+        let waited = self
+            .cluster
+            .wait(
+                &kinds::volume_snapshots(),
+                Some(SYSTEM_NAMESPACE),
+                &self.names.snapshot,
+                &what,
+                self.patience,
+                |snapshot| {
+                    told = snapshot.map(complaint).unwrap_or_default();
+                    snapshot.is_none_or(|snapshot| snapshot["status"]["readyToUse"] == true)
+                },
+            )
+            .await;
+        waited.map(drop).map_err(|error| explained(self.names, error, &told))
+    }
+
+    async fn delete(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> Result<()> {
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+        let (name, uid) = (text("name"), text("uid"));
+        let delete = Delete { uid: Some(uid.clone()), ..Delete::default() };
+        self.cluster.delete(of, namespace, &name, &delete).await?;
+        let gone = |seen: Option<&Value>| seen.is_none_or(|seen| seen["metadata"]["uid"] != uid.as_str());
+        self.cluster.wait(of, namespace, &name, "its deletion", REMOVAL, gone).await?;
+        Ok(())
+    }
+}

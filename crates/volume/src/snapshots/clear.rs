@@ -1,0 +1,314 @@
+//! Ends the snapshots of dead runs, from whatever state they were left in, so that the storage
+//! deletes each of its own exactly once.
+
+use std::time::Duration;
+
+use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Write, kinds};
+use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
+use holdfast_model::{ObjectRef, Problem, ResourceType};
+use serde_json::{Value, json};
+
+use super::Names;
+use crate::error::Result;
+use crate::manifest::part;
+
+/// Tells the storage's sidecar that a content goes for good, where no VolumeSnapshot is there whose
+/// deletion would say so.
+const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+/// How long one object may take to go; what takes longer goes on without us.
+const END: Duration = Duration::from_secs(60);
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cleared {
+    /// Objects that were removed.
+    pub removed: Vec<ObjectRef>,
+    /// What could not be.
+    pub problems: Vec<Problem>,
+}
+
+/// Says of an object of ours whether it is to go.
+type Which<'a> = &'a (dyn Fn(&Value) -> bool + Send + Sync);
+
+/// Removes views and snapshots of the runs that `includes` names.
+///
+/// # Errors
+/// The cluster cannot be reached. What fails for one object is in the result.
+pub async fn clear(cluster: &Cluster, includes: &(dyn Fn(&str) -> bool + Send + Sync)) -> Result<Cleared> {
+    clear_those(cluster, &|object| object["metadata"]["labels"][RUN].as_str().is_some_and(includes)).await
+}
+
+/// Removes what one run has made for one claim.
+pub(crate) async fn clear_one(cluster: &Cluster, names: &Names) -> Result<Cleared> {
+    let of_it = |object: &Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let of = object["spec"]["volumeSnapshotRef"]["name"].as_str().unwrap_or(name);
+        of == names.snapshot || of == names.view
+    };
+    clear_those(cluster, &of_it).await
+}
+
+async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
+    let mut cleared = Cleared::default();
+    let claims = kinds::persistent_volume_claims();
+    for claim in listed(cluster, &claims, Some(SYSTEM_NAMESPACE), part::VIEW, which).await? {
+        remove(cluster, &claims, &claim, &mut cleared).await;
+    }
+    let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
+    let mut left = Left {
+        snapshots: listed(cluster, &snapshots, None, part::SNAPSHOT, which).await?,
+        contents: listed(cluster, &contents, None, part::SNAPSHOT, which).await?,
+    };
+    left.add_unlabelled(cluster).await?;
+    for Removal { content, object, patch } in left.removals() {
+        let of = if content { &contents } else { &snapshots };
+        if let Some((name, patch)) = patch
+            && let Err(error) = cluster.merge_patch(&contents, None, &name, &patch, &Write::default()).await
+            && !error.is_not_found()
+        {
+            cleared.problems.push(problem(&contents, None, &name, &error));
+            continue;
+        }
+        remove(cluster, of, &object, &mut cleared).await;
+    }
+    Ok(cleared)
+}
+
+/// Labelled objects of one part. What may not be looked for everywhere is looked
+/// for in our own namespace.
+async fn listed(
+    cluster: &Cluster,
+    of: &ResourceType,
+    namespace: Option<&str>,
+    part: &str,
+    which: Which<'_>,
+) -> Result<Vec<Value>> {
+    let labels = Some(format!("{RUN},{PART}={part}"));
+    let options = ListOptions { namespace: namespace.map(str::to_owned), labels, ..ListOptions::default() };
+    let mut found = cluster.list_all(of, options.clone()).await;
+    if found.as_ref().is_err_and(holdfast_cluster::Error::is_forbidden) && of.namespaced {
+        let here = ListOptions { namespace: Some(SYSTEM_NAMESPACE.to_owned()), ..options };
+        found = cluster.list_all(of, here).await;
+    }
+    let found = match found {
+        Ok(found) => found,
+        // Clusters without snapshots have none of ours; whoever may not see them has made none.
+        Err(error) if error.is_not_found() || error.is_forbidden() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(found.iter().filter_map(|object| object.parse().ok()).filter(|object| which(object)).collect())
+}
+
+/// What dead runs have left.
+struct Left {
+    snapshots: Vec<Value>,
+    contents: Vec<Value>,
+}
+
+/// One object to be removed, and the patch of a content that comes before.
+#[derive(Debug, PartialEq)]
+struct Removal {
+    /// A content, or a VolumeSnapshot.
+    content: bool,
+    object: Value,
+    patch: Option<(String, Value)>,
+}
+
+impl Left {
+    /// Adds the contents of VolumeSnapshots that died before their content was labelled.
+    async fn add_unlabelled(&mut self, cluster: &Cluster) -> Result<()> {
+        let bound: Vec<String> = self.snapshots.iter().filter_map(bound_content).map(str::to_owned).collect();
+        for name in bound {
+            if self.content(&name).is_none() {
+                let found = cluster.get(&kinds::volume_snapshot_contents(), None, &name).await?;
+                self.contents.extend(found);
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&self, name: &str) -> Option<&Value> {
+        self.contents.iter().find(|content| content["metadata"]["name"] == name)
+    }
+
+    fn snapshot_of(&self, content: &Value) -> Option<&Value> {
+        let of = &content["spec"]["volumeSnapshotRef"];
+        self.snapshots.iter().find(|snapshot| {
+            snapshot["metadata"]["name"] == of["name"] && snapshot["metadata"]["namespace"] == of["namespace"]
+        })
+    }
+
+    /// Whether a content of ours has taken over the snapshot of this first content.
+    fn is_taken_over(&self, content: &Value) -> bool {
+        let handle = &content["status"]["snapshotHandle"];
+        handle.is_string()
+            && self.contents.iter().any(|other| other["spec"]["source"]["snapshotHandle"] == *handle)
+    }
+
+    /// First what no longer deletes anything, then what does.
+    fn removals(&self) -> Vec<Removal> {
+        let ours = |content: &&Value| content["spec"]["source"]["snapshotHandle"].is_string();
+        let (ours, firsts): (Vec<&Value>, Vec<&Value>) = self.contents.iter().partition(ours);
+        let mut removals = Vec::new();
+        let bound: Vec<&Value> =
+            self.contents.iter().filter_map(|content| self.snapshot_of(content)).collect();
+        let unbound = self.snapshots.iter().filter(|snapshot| !bound.contains(snapshot));
+        removals.extend(unbound.map(|snapshot| Removal {
+            content: false,
+            object: snapshot.clone(),
+            patch: None,
+        }));
+        for content in firsts {
+            self.remove(
+                content,
+                if self.is_taken_over(content) { "Retain" } else { "Delete" },
+                &mut removals,
+            );
+        }
+        for content in ours {
+            self.remove(content, "Delete", &mut removals);
+        }
+        removals
+    }
+
+    /// Removes a content with this policy, by its VolumeSnapshot if that is there.
+    fn remove(&self, content: &Value, policy: &str, removals: &mut Vec<Removal>) {
+        let name = content["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let snapshot = self.snapshot_of(content);
+        let mut patch = json!({"spec": {"deletionPolicy": policy}});
+        if snapshot.is_none() && policy == "Delete" {
+            patch["metadata"]["annotations"][BEING_DELETED] = json!("yes");
+        }
+        let changes = snapshot.is_none() || content["spec"]["deletionPolicy"] != policy;
+        let mut patch = changes.then_some((name, patch));
+        if let Some(snapshot) = snapshot {
+            let object = snapshot.clone();
+            removals.push(Removal { content: false, object, patch: patch.take() });
+        }
+        if snapshot.is_none() || policy == "Retain" {
+            removals.push(Removal { content: true, object: content.clone(), patch });
+        }
+    }
+}
+
+fn bound_content(snapshot: &Value) -> Option<&str> {
+    snapshot["status"]["boundVolumeSnapshotContentName"].as_str()
+}
+
+async fn remove(cluster: &Cluster, of: &ResourceType, object: &Value, cleared: &mut Cleared) {
+    let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
+    let (namespace, name) = (text("namespace"), text("name").unwrap_or_default());
+    let uid = text("uid");
+    let delete = Delete { uid: uid.clone(), ..Delete::default() };
+    let deleted = cluster.delete(of, namespace.as_deref(), &name, &delete).await;
+    let ended = match deleted {
+        Ok(Deleted::Pending(_)) => {
+            let gone = |seen: Option<&Value>| {
+                seen.is_none_or(|seen| seen["metadata"]["uid"].as_str() != uid.as_deref())
+            };
+            cluster.wait(of, namespace.as_deref(), &name, "its end", END, gone).await.map(|_| true)
+        }
+        Ok(Deleted::Gone) => Ok(true),
+        Ok(Deleted::NotThere) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(true) => cleared.removed.push(ObjectRef { resource: of.clone(), namespace, name }),
+        Ok(false) => {}
+        Err(error) => cleared.problems.push(problem(of, namespace.as_deref(), &name, &error)),
+    }
+}
+
+fn problem(
+    of: &ResourceType,
+    namespace: Option<&str>,
+    name: &str,
+    error: &holdfast_cluster::Error,
+) -> Problem {
+    let object =
+        ObjectRef { resource: of.clone(), namespace: namespace.map(str::to_owned), name: name.to_owned() };
+    Problem::new("sweep.not_removed", object.to_string(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(namespace: &str, content: Option<&str>) -> Value {
+        json!({"metadata": {"namespace": namespace, "name": "s"},
+            "status": {"boundVolumeSnapshotContentName": content}})
+    }
+
+    fn first(policy: &str) -> Value {
+        json!({"metadata": {"name": "c1"}, "spec": {"deletionPolicy": policy, "source": {"volumeHandle": "v"},
+            "volumeSnapshotRef": {"namespace": "shop", "name": "s"}}, "status": {"snapshotHandle": "h"}})
+    }
+
+    fn ours() -> Value {
+        json!({"metadata": {"name": "c2"}, "spec": {"deletionPolicy": "Delete", "source": {"snapshotHandle": "h"},
+            "volumeSnapshotRef": {"namespace": SYSTEM_NAMESPACE, "name": "s"}}, "status": {}})
+    }
+
+    /// What the removals do to the storage: how often it is told to delete the snapshot `h`, as the
+    /// snapshot controller and the sidecar go about it.
+    fn deletions(left: &Left) -> usize {
+        let mut contents = left.contents.clone();
+        let mut deletions = 0;
+        let mut end = |contents: &mut Vec<Value>, name: &str, told: bool| {
+            let at = contents.iter().position(|content| content["metadata"]["name"] == name);
+            let content = contents.remove(at.expect("it is removed once"));
+            if content["spec"]["deletionPolicy"] == "Delete" {
+                assert!(told || content["metadata"]["annotations"][BEING_DELETED] == "yes", "it would stay");
+                deletions += 1;
+            }
+        };
+        for Removal { content, object, patch } in left.removals() {
+            if let Some((name, patch)) = patch {
+                let content =
+                    contents.iter_mut().find(|content| content["metadata"]["name"] == name.as_str());
+                let content = content.expect("a content that is there is patched");
+                content["spec"]["deletionPolicy"] = patch["spec"]["deletionPolicy"].clone();
+                content["metadata"]["annotations"] = patch["metadata"]["annotations"].clone();
+            }
+            if content {
+                end(&mut contents, object["metadata"]["name"].as_str().unwrap(), false);
+                continue;
+            }
+            let of = |content: &Value| {
+                content["spec"]["volumeSnapshotRef"]["namespace"] == object["metadata"]["namespace"]
+                    && content["spec"]["deletionPolicy"] == "Delete"
+            };
+            if let Some(name) =
+                contents.iter().find(|content| of(content)).map(|content| content["metadata"]["name"].clone())
+            {
+                end(&mut contents, name.as_str().unwrap(), true);
+            }
+        }
+        assert!(contents.is_empty(), "{contents:?}");
+        deletions
+    }
+
+    #[test]
+    fn whenever_a_run_died_the_storage_deletes_its_snapshot_once() {
+        let (of_app, of_ours) = (snapshot("shop", Some("c1")), snapshot(SYSTEM_NAMESPACE, Some("c2")));
+        for (what, snapshots, contents) in [
+            ("before it was retained", vec![of_app.clone()], vec![first("Delete")]),
+            ("a class that retains", vec![of_app.clone()], vec![first("Retain")]),
+            ("after it was retained", vec![of_app.clone()], vec![first("Retain")]),
+            ("the namespace went then", vec![], vec![first("Retain")]),
+            ("with ours made", vec![of_app.clone()], vec![first("Retain"), ours()]),
+            ("with both made", vec![of_app, of_ours.clone()], vec![first("Retain"), ours()]),
+            ("the namespace went with both made", vec![of_ours.clone()], vec![first("Retain"), ours()]),
+            ("taken over", vec![of_ours], vec![ours()]),
+            ("ours without its snapshot", vec![], vec![ours()]),
+        ] {
+            assert_eq!(deletions(&Left { snapshots, contents }), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_never_came_about_is_removed_too() {
+        let left = Left { snapshots: vec![snapshot("shop", None)], contents: vec![] };
+        assert_eq!(left.removals().len(), 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! A claim of ours made of a snapshot, through which a mover reads it, and the end of both.
+
+use std::time::Duration;
+
+use holdfast_cluster::{Cluster, Delete, Write, kinds};
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use holdfast_model::quantity;
+use serde_json::Value;
+
+use super::manifest::Wanted;
+use super::{Names, Taken, adopt, manifest};
+use crate::error::Result;
+
+/// How long the storage may take to delete a volume or a snapshot before that is left to the sweep.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+/// A snapshot of ours and the claim that it is read through.
+pub(crate) struct View {
+    names: Names,
+}
+
+impl View {
+    /// Takes the snapshot over and makes a claim of it; `claim` is the application's. The claim is
+    /// bound when its mover runs.
+    pub(crate) async fn open(
+        cluster: &Cluster,
+        names: &Names,
+        taken: &Taken,
+        claim: &Value,
+        patience: Duration,
+    ) -> Result<View> {
+        let adopted = adopt::adopt(cluster, names, taken, patience).await?;
+        let requested = claim["status"]["capacity"]["storage"].as_str().unwrap_or_default();
+        let restored = adopted["status"]["restoreSize"].as_str().unwrap_or_default();
+        let wanted = Wanted {
+            storage_class: claim["spec"]["storageClassName"].as_str().unwrap_or_default(),
+            size: quantity::bytes(requested).max(quantity::bytes(restored)).unwrap_or_default(),
+            mode: claim["spec"]["volumeMode"].as_str().unwrap_or("Filesystem"),
+        };
+        let view = manifest::view(names, &wanted);
+        cluster.create(&kinds::persistent_volume_claims(), &view, &Write::default()).await?;
+        Ok(View { names: names.clone() })
+    }
+
+    /// Name of the claim of ours, in `holdfast-system`.
+    pub(crate) fn name(&self) -> &str {
+        &self.names.view
+    }
+
+    /// Removes the claim, the snapshot and what the storage keeps of both. What cannot be removed
+    /// now is labelled and swept.
+    pub(crate) async fn close(self, cluster: &Cluster) {
+        let claims = kinds::persistent_volume_claims();
+        let (namespace, name) = (Some(SYSTEM_NAMESPACE), self.names.view.as_str());
+        // Some storage does not delete a snapshot that has volumes, so the volume goes first.
+        let volume = cluster.get(&claims, namespace, name).await.ok().flatten();
+        let _ = cluster.delete(&claims, namespace, name, &Delete::default()).await;
+        let _ = cluster
+            .wait(&claims, namespace, name, "the view to be gone", REMOVAL, |claim| claim.is_none())
+            .await;
+        if let Some(volume) = volume.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str()) {
+            let volumes = kinds::persistent_volumes();
+            let _ = cluster
+                .wait(&volumes, None, volume, "its volume to be gone", REMOVAL, |volume| volume.is_none())
+                .await;
+        }
+        let (snapshots, name) = (kinds::volume_snapshots(), self.names.snapshot.as_str());
+        let _ = cluster.delete(&snapshots, namespace, name, &Delete::default()).await;
+        let contents = kinds::volume_snapshot_contents();
+        let _ = cluster
+            .wait(&contents, None, name, "the snapshot to be gone", REMOVAL, |content| content.is_none())
+            .await;
+    }
+}
