@@ -1,14 +1,16 @@
 //! What backups and restores have in common at this edge: ids, journal, movers, and the dead that went before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use holdfast_model::manifest::ClusterSpec;
-use holdfast_model::{AppId, RunId};
+use holdfast_model::manifest::{ClusterSpec, MoverLimits};
+use holdfast_model::{AppId, RunId, quantity};
 use holdfast_protect::progress::{Clock, Entry};
 use holdfast_volume::MoverSettings;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use crate::edge;
 use crate::home::Home;
@@ -31,6 +33,26 @@ pub(crate) struct MoverArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256))]
     movers: Option<u16>,
 
+    /// How many movers read beside the pods of one node at once [default: what the policy says, or 4]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
+    movers_per_node: Option<u16>,
+
+    /// CPU limit of a mover, e.g. 500m
+    #[arg(long, value_name = "CPU", value_parser = quantity)]
+    mover_cpu: Option<String>,
+
+    /// Memory limit of a mover, e.g. 512Mi
+    #[arg(long, value_name = "BYTES", value_parser = quantity)]
+    mover_memory: Option<String>,
+
+    /// Bytes a second that a mover may exchange with the vault, e.g. 50Mi
+    #[arg(long, value_name = "BYTES", value_parser = quantity)]
+    mover_bandwidth: Option<String>,
+
+    /// PriorityClass of the movers' pods
+    #[arg(long, value_name = "NAME")]
+    mover_priority_class: Option<String>,
+
     /// How long the storage may take to cut a snapshot, and again to make it readable
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     snapshot_timeout: Duration,
@@ -41,17 +63,42 @@ pub(crate) struct MoverArgs {
 }
 
 impl MoverArgs {
-    /// The settings for a cluster; `movers` is the policy's word on how many run at once.
-    pub(crate) fn settings(&self, cluster: &ClusterSpec, movers: Option<u16>) -> MoverSettings {
+    /// The settings for a cluster; what is not said here is as the policy has it.
+    pub(crate) fn settings(&self, cluster: &ClusterSpec, policy: &MoverLimits) -> MoverSettings {
         let mut settings = MoverSettings::new(&self.mover_image);
-        if let Some(movers) = self.movers.or(movers) {
+        if let Some(movers) = self.movers.or(policy.at_once) {
             settings.concurrency = usize::from(movers.max(1));
         }
+        if let Some(movers) = self.movers_per_node.or(policy.per_node) {
+            settings.per_node = usize::from(movers.max(1));
+        }
+        settings.resources = self.resources(policy);
+        let bandwidth = self.mover_bandwidth.as_ref().or(policy.bandwidth.as_ref());
+        settings.bandwidth = bandwidth.and_then(|text| quantity::bytes(text));
+        settings.priority_class = self.mover_priority_class.clone().or(policy.priority_class.clone());
         settings.pull_secrets.clone_from(&self.mover_pull_secret);
         settings.allowed_host_paths.clone_from(&cluster.allowed_host_paths);
         settings.snapshot_timeout = self.snapshot_timeout;
         settings.selinux = self.mover_selinux;
         settings
+    }
+
+    /// Limits as a container's `resources` has them; `null` for none.
+    fn resources(&self, policy: &MoverLimits) -> Value {
+        let wanted = [("cpu", &self.mover_cpu, &policy.cpu), ("memory", &self.mover_memory, &policy.memory)];
+        let limits: BTreeMap<&str, &String> = wanted
+            .into_iter()
+            .filter_map(|(name, said, policy)| Some((name, said.as_ref().or(policy.as_ref())?)))
+            .collect();
+        if limits.is_empty() { Value::Null } else { json!({"limits": limits}) }
+    }
+}
+
+/// An amount as Kubernetes writes it.
+fn quantity(text: &str) -> Result<String, String> {
+    match quantity::bytes(text) {
+        Some(amount) if amount > 0 => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is no quantity: use e.g. 500m, 512Mi or 2G")),
     }
 }
 

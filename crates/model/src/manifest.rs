@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::consistency::Consistency;
 use crate::hook::Hooks;
 use crate::label::API_VERSION;
+use crate::quantity;
 use crate::scope::{InvalidScope, Scope, Selector};
 use crate::volume::{VolumeRule, VolumeRules};
 
@@ -157,9 +158,39 @@ pub struct PolicySpec {
     /// The least consistency a point must have; a capture that cannot reach it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// How many mover Jobs run at once in the cluster.
+    /// What movers may take.
+    #[serde(skip_serializing_if = "MoverLimits::is_default")]
+    pub movers: MoverLimits,
+}
+
+/// What movers may take of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MoverLimits {
+    /// How many run at once in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub movers: Option<u16>,
+    pub at_once: Option<u16>,
+    /// How many read beside the pods of one node at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_node: Option<u16>,
+    /// CPU limit of each, e.g. `500m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+    /// Memory limit of each, e.g. `512Mi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Bytes a second that each may send to and receive from the vault, e.g. `50Mi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<String>,
+    /// PriorityClass of their pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_class: Option<String>,
+}
+
+impl MoverLimits {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A manifest that cannot be used.
@@ -200,6 +231,16 @@ pub enum InvalidManifest {
         hook: String,
         /// What is wrong and what to write instead.
         message: String,
+    },
+    /// An amount that is none.
+    #[error("policy `{name}`: movers.{field} `{value}` is no quantity; write e.g. 500m, 512Mi or 2G")]
+    Quantity {
+        /// Name of the policy.
+        name: String,
+        /// The field.
+        field: &'static str,
+        /// What it says.
+        value: String,
     },
     /// A vault without a usable address.
     #[error("vault `{name}`: url `{url}` has no known scheme; use s3://, gs://, az:// or file:///")]
@@ -256,7 +297,8 @@ impl Manifest {
         match self {
             Manifest::Application(document) => validate_application(document),
             Manifest::Vault(document) => validate_vault(document),
-            Manifest::Site(_) | Manifest::Cluster(_) | Manifest::Policy(_) => Ok(()),
+            Manifest::Policy(document) => validate_policy(document),
+            Manifest::Site(_) | Manifest::Cluster(_) => Ok(()),
         }
     }
 }
@@ -294,6 +336,18 @@ fn validate_application(document: &Document<ApplicationSpec>) -> Result<(), Inva
 
 fn is_relative(path: &str) -> bool {
     !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+fn validate_policy(document: &Document<PolicySpec>) -> Result<(), InvalidManifest> {
+    let limits = &document.spec.movers;
+    let amounts = [("cpu", &limits.cpu), ("memory", &limits.memory), ("bandwidth", &limits.bandwidth)];
+    for (field, amount) in amounts {
+        if let Some(value) = amount.as_ref().filter(|value| quantity::bytes(value).is_none()) {
+            let (name, value) = (document.metadata.name.clone(), value.clone());
+            return Err(InvalidManifest::Quantity { name, field, value });
+        }
+    }
+    Ok(())
 }
 
 fn validate_vault(document: &Document<VaultSpec>) -> Result<(), InvalidManifest> {

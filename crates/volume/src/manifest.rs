@@ -137,6 +137,12 @@ impl MoverJob<'_> {
         if self.placement.node_selector.is_empty() {
             remove(&mut pod, "nodeSelector");
         }
+        if let Some(class) = &self.settings.priority_class {
+            pod["priorityClassName"] = json!(class);
+        }
+        if self.placement.node.is_none() {
+            pod["topologySpreadConstraints"] = self.spread();
+        }
         pod
     }
 
@@ -201,6 +207,16 @@ impl MoverJob<'_> {
             Some(_) => json!([{"operator": "Exists"}]),
             None => json!(self.placement.tolerations),
         }
+    }
+
+    /// Movers of one run go to different nodes as far as their volumes let them.
+    fn spread(&self) -> Value {
+        json!([{
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {label::PART: part::MOVER, label::RUN: self.run.as_str()}},
+        }])
     }
 
     fn affinity(&self) -> Value {

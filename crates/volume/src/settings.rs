@@ -24,8 +24,14 @@ pub struct MoverSettings {
     pub concurrency: usize,
     /// Paths on nodes below which hostPath volumes may be read and filled; none by default.
     pub allowed_host_paths: Vec<String>,
+    /// Movers that read beside pods of one node at once; those of snapshots are spread over nodes.
+    pub per_node: usize,
     /// Resource requests and limits as in a container's `resources`; `null` for none.
     pub resources: serde_json::Value,
+    /// Bytes a second that one mover may send to and receive from the vault; `None` for all there are.
+    pub bandwidth: Option<u64>,
+    /// PriorityClass of the movers' pods.
+    pub priority_class: Option<String>,
     /// How long one mover may take in all; then Kubernetes ends it.
     pub deadline: Duration,
     /// How long a mover may take to start: scheduling, pulling the image, mounting.
@@ -51,6 +57,9 @@ impl MoverSettings {
             pull_secrets: Vec::new(),
             kubelet_root: "/var/lib/kubelet".to_owned(),
             concurrency: 8,
+            per_node: 4,
+            bandwidth: None,
+            priority_class: None,
             allowed_host_paths: Vec::new(),
             resources: serde_json::Value::Null,
             deadline: Duration::from_secs(24 * 3600),
@@ -84,6 +93,9 @@ pub struct RepositoryAccess {
     /// PEM with the authority that signed the endpoint's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
+    /// Bytes a second that are not exceeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
     /// The storage's credentials, by the names of its own tools.
     pub credentials: BTreeMap<String, String>,
     /// Password of the repository.
@@ -119,9 +131,15 @@ impl RepositoryAccess {
             region: options.region.clone(),
             virtual_hosted: options.virtual_hosted,
             ca_pem: options.ca_pem.as_deref().map(|pem| String::from_utf8_lossy(pem).into_owned()),
+            bandwidth: options.bandwidth,
             credentials: credentials.variables().map(owned).collect(),
             password: password.expose().to_owned(),
         }
+    }
+
+    /// The same for a mover with these settings.
+    pub(crate) fn limited(&self, settings: &MoverSettings) -> Self {
+        Self { bandwidth: settings.bandwidth.or(self.bandwidth), ..self.clone() }
     }
 
     /// Opens the repository.
@@ -134,6 +152,7 @@ impl RepositoryAccess {
             region: self.region.clone(),
             virtual_hosted: self.virtual_hosted,
             ca_pem: self.ca_pem.clone().map(String::into_bytes),
+            bandwidth: self.bandwidth,
             ..StoreOptions::default()
         };
         let credentials: Credentials = self.credentials.clone().into_iter().collect();

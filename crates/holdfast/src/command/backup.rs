@@ -52,7 +52,7 @@ impl Backup {
         let name = session.context.as_deref().or(spec.cluster.as_deref());
         let target = session.open_cluster(name).await?;
         let repository = open_or_create(&found).await?;
-        let settings = self.movers.settings(&target.spec, policy.movers);
+        let settings = self.movers.settings(&target.spec, &policy.movers);
         let access = found.vault.mover_access(&found.application.id);
         let begun = Begun::begin(session, format!("backup {}", found.application.name))?;
         let request = BackupRequest {

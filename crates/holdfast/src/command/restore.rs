@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use holdfast_model::Outcome;
+use holdfast_model::manifest::MoverLimits;
 use holdfast_model::restore::{Existing, Mapping, RestoreReport};
 use holdfast_protect::backup::Movers;
 use holdfast_protect::restore::{RestoreRequest, restore};
@@ -85,7 +86,7 @@ impl Restore {
     ) -> anyhow::Result<RestoreReport> {
         let chosen = session.find_point(&self.point).await?;
         let target = session.open_cluster(Some(&self.to)).await?;
-        let mut settings = self.movers.settings(&target.spec, None);
+        let mut settings = self.movers.settings(&target.spec, &MoverLimits::default());
         settings.restore_devices = self.restore_devices;
         settings.restore_setuid = self.restore_setuid;
         let id = chosen.found.application.id.clone();

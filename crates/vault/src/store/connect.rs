@@ -27,6 +27,9 @@ pub struct StoreOptions {
     pub ca_pem: Option<Vec<u8>>,
     /// How long failed requests are repeated.
     pub retry: RetryPolicy,
+    /// Bytes a second, sent and received together, that are not exceeded; `None` for as many as there
+    /// are. Not for local directories.
+    pub bandwidth: Option<u64>,
     /// A local directory is written without waiting for the disk: for tests alone.
     pub no_sync: bool,
 }
@@ -93,7 +96,8 @@ pub(super) fn connect(url: &str, options: &StoreOptions, credentials: &Credentia
         _ => return Err(invalid(format!("`{scheme}` is not a known scheme"))),
     };
     let objects = objects.map_err(|error| invalid(error.to_string()))?;
-    Ok(Store::new(objects, format!("{scheme}://{bucket}"), options.retry, prefix))
+    let address = format!("{scheme}://{bucket}");
+    Ok(Store::limited(objects, address, options.retry, options.bandwidth, prefix))
 }
 
 fn open_directory(path: &str, options: &StoreOptions) -> Result<Store, Box<dyn std::error::Error>> {

@@ -3,6 +3,7 @@
 mod claim;
 mod connect;
 mod retry;
+mod throttle;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use claim::Claim;
 pub use connect::{Credentials, StoreOptions};
 pub use retry::RetryPolicy;
 
+use self::throttle::Throttle;
 use crate::error::{Error, Result};
 
 /// A place that keeps objects below a prefix. Cheap to clone.
@@ -30,6 +32,7 @@ struct Inner {
     objects: Arc<dyn ObjectStore>,
     address: String,
     retry: RetryPolicy,
+    throttle: Option<Throttle>,
     counters: Counters,
 }
 
@@ -92,8 +95,27 @@ impl Store {
     }
 
     fn new(objects: Arc<dyn ObjectStore>, address: String, retry: RetryPolicy, prefix: Path) -> Self {
-        let inner = Inner { objects, address, retry, counters: Counters::default() };
+        Self::limited(objects, address, retry, None, prefix)
+    }
+
+    /// The same with at most so many bytes a second.
+    fn limited(
+        objects: Arc<dyn ObjectStore>,
+        address: String,
+        retry: RetryPolicy,
+        bandwidth: Option<u64>,
+        prefix: Path,
+    ) -> Self {
+        let throttle = bandwidth.map(Throttle::new);
+        let inner = Inner { objects, address, retry, throttle, counters: Counters::default() };
         Self { inner: Arc::new(inner), prefix }
+    }
+
+    /// Waits for the turn of so many bytes on the line.
+    async fn pass(&self, bytes: usize) {
+        if let Some(throttle) = &self.inner.throttle {
+            throttle.pass(bytes).await;
+        }
     }
 
     /// The same store, seen from a directory below.
@@ -161,6 +183,7 @@ impl Store {
             let range = range.clone().map(GetRange::Bounded);
             let options = GetOptions { range, ..GetOptions::default() };
             let bytes = self.inner.objects.get_opts(&location, options).await?.bytes().await?;
+            self.pass(bytes.len()).await;
             self.inner.counters.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             Ok(bytes)
         };
@@ -216,6 +239,7 @@ impl Store {
     }
 
     async fn put_once(&self, location: &Path, content: &Bytes, mode: PutMode) -> object_store::Result<()> {
+        self.pass(content.len()).await;
         self.inner.counters.sent.fetch_add(content.len() as u64, Ordering::Relaxed);
         let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from_bytes(content.clone());

@@ -93,7 +93,7 @@ async fn run(
     let spec = MoverSpec {
         version: SPEC_VERSION,
         run: context.run.clone(),
-        repository: context.access.clone(),
+        repository: context.access.limited(settings),
         work: Work::Restore(RestoreWork {
             volumes: volumes.clone(),
             devices: settings.restore_devices,

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::holder::Holder;
+use super::slots::Slot;
 use super::source::{self, BoundClaim, Found, Source};
 use super::{
     CaptureRequest, CapturedClaim, ClaimOutcome, ClaimProgress, ClaimState, Followed, Launch, Observed,
@@ -69,6 +70,13 @@ pub(super) enum Attempt {
     Failed(Problem),
 }
 
+/// A live volume that can be read, and room for the mover that will.
+struct Placed {
+    slot: Slot,
+    holder: Option<Holder>,
+    source: Source,
+}
+
 /// What a mover reads, and where.
 pub(super) struct Reading<'a> {
     pub(super) volume: MountedVolume,
@@ -105,10 +113,9 @@ impl Driver<'_> {
                     let CaptureRequest { namespace, claim, .. } = self.request;
                     bound = source::bound(&self.shared.cluster, namespace, claim).await?;
                 }
-                let slot = self.shared.slots.clone().acquire_owned().await;
+                let Placed { slot, holder, source } = self.source(&bound).await?;
                 self.publish.send_modify(|state| state.queued = false);
-                let (holder, source) = self.source(&bound).await?;
-                let outcome = self.attempt(attempt, &bound, &live_reading(&source), slot.ok()).await;
+                let outcome = self.attempt(attempt, &bound, &live_reading(&source), Some(slot)).await;
                 if let Some(holder) = holder {
                     holder.end(&self.shared.cluster).await;
                 }
@@ -126,23 +133,22 @@ impl Driver<'_> {
         })
     }
 
-    /// Where the claim can be read, with the holder that makes it so if no pod does.
-    fn source<'a>(
-        &'a self,
-        bound: &'a BoundClaim,
-    ) -> BoxFuture<'a, Result<(Option<Holder>, Source), Problem>> {
+    /// Where the claim can be read, with the holder that makes it so if no pod does, and room for a
+    /// mover there.
+    fn source<'a>(&'a self, bound: &'a BoundClaim) -> BoxFuture<'a, Result<Placed, Problem>> {
         Box::pin(async move {
-            let Shared { cluster, settings, context, .. } = self.shared;
+            let Shared { cluster, settings, context, slots, .. } = self.shared;
             if let Found::Source(source) = source::find(cluster, bound, settings).await? {
-                return Ok((None, source));
+                return Ok(Placed { slot: slots.take(Some(&source.node)).await, holder: None, source });
             }
             if let Some(path) = bound.volume["spec"]["hostPath"]["path"].as_str() {
                 // No pod is made for a path that will not be read.
                 source::allowed(path, settings, &self.request.subject())?;
             }
+            let slot = slots.take(None).await;
             let holder = Holder::start(cluster, settings, &context.run, self.request).await?;
             match source::find(cluster, bound, settings).await {
-                Ok(Found::Source(source)) => Ok((Some(holder), source)),
+                Ok(Found::Source(source)) => Ok(Placed { slot, holder: Some(holder), source }),
                 other => {
                     holder.end(cluster).await;
                     let gone = || {
@@ -160,7 +166,7 @@ impl Driver<'_> {
         attempt: u32,
         bound: &BoundClaim,
         reading: &Reading<'_>,
-        slot: Option<tokio::sync::OwnedSemaphorePermit>,
+        slot: Option<Slot>,
     ) -> Attempt {
         let Shared { cluster, settings, context, .. } = self.shared;
         let name = self.job_name(attempt);
@@ -305,7 +311,7 @@ impl Driver<'_> {
         MoverSpec {
             version: SPEC_VERSION,
             run: context.run.clone(),
-            repository: context.access.clone(),
+            repository: context.access.limited(&self.shared.settings),
             work: Work::Capture(CaptureWork {
                 namespace: self.request.namespace.clone(),
                 claim: self.request.claim.clone(),
@@ -401,7 +407,7 @@ impl Driver<'_> {
 struct Watcher<'a> {
     driver: &'a Driver<'a>,
     launch: &'a Launch,
-    slot: Option<tokio::sync::OwnedSemaphorePermit>,
+    slot: Option<Slot>,
     said: Option<Event>,
     signalled: Phase,
 }

@@ -12,6 +12,7 @@ mod follow;
 mod holder;
 mod launch;
 mod parents;
+mod slots;
 mod snapshot;
 mod source;
 
@@ -24,7 +25,7 @@ use holdfast_model::volume::CaptureFrom;
 use holdfast_model::{Problem, RunId};
 use holdfast_vault::{Repository, SnapshotId};
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,7 @@ use crate::system;
 pub use crate::manifest::Placement;
 pub(crate) use follow::{Followed, Observed, follow};
 pub(crate) use launch::{Launch, end};
+use slots::Slots;
 
 /// What all captures of one backup share.
 #[derive(Debug, Clone)]
@@ -215,7 +217,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Cluster,
     pub(crate) settings: MoverSettings,
     pub(crate) context: CaptureContext,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Slots,
     pub(crate) signal: watch::Receiver<Phase>,
     pub(crate) cancel: CancellationToken,
 }
@@ -240,7 +242,7 @@ impl Captures {
         let shared = Arc::new(Shared {
             cluster: cluster.clone(),
             settings: settings.clone(),
-            slots: Arc::new(Semaphore::new(settings.concurrency.max(1))),
+            slots: Slots::new(settings.concurrency, settings.per_node),
             context,
             signal: signalled,
             cancel: cancel.clone(),

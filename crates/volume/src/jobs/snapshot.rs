@@ -47,7 +47,7 @@ impl Driver<'_> {
 
     async fn read_snapshot(&self, bound: &BoundClaim, taken: &Taken) -> Result<CapturedClaim, Problem> {
         let Shared { cluster, settings, .. } = self.shared;
-        let slot = self.shared.slots.clone().acquire_owned().await;
+        let slot = self.shared.slots.take(None).await;
         let view = View::open(cluster, &self.names(), taken, &bound.claim, settings.snapshot_timeout).await;
         let view = view.map_err(|error| self.problem(&error))?;
         let outcome = self.read_view(bound, taken, &view).await;
