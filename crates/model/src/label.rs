@@ -21,8 +21,10 @@ pub const KUBELET_ROOT: &str = "holdfast.dev/kubelet-root";
 
 /// Label on everything temporary that Holdfast creates; the value is the run's id.
 pub const RUN: &str = "holdfast.dev/run";
-/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`, `snapshot`, `view`.
+/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`, `snapshot`, `view`, `kept`.
 pub const PART: &str = "holdfast.dev/part";
+/// Label on what is kept of an application in a cluster; the value is the application's id.
+pub const APPLICATION: &str = "holdfast.dev/application";
 /// Annotation on a PersistentVolume while it is handed over: the steps still to be done, as JSON.
 pub const HANDOVER: &str = "holdfast.dev/handover";
 /// Annotation on restored objects: the point they came from.

@@ -158,6 +158,10 @@ pub struct PolicySpec {
     /// The least consistency a point must have; a capture that cannot reach it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
+    /// How many snapshots of each volume stay with the storage after a backup. Restores to the same
+    /// cluster are made of them where they can be. None by default.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub local_snapshots: u16,
     /// What movers may take.
     #[serde(skip_serializing_if = "MoverLimits::is_default")]
     pub movers: MoverLimits,
@@ -185,6 +189,11 @@ pub struct MoverLimits {
     /// PriorityClass of their pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority_class: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 impl MoverLimits {

@@ -38,6 +38,7 @@ pub(crate) mod part {
     pub(crate) const HANDOVER: &str = "handover";
     pub(crate) const SNAPSHOT: &str = "snapshot";
     pub(crate) const VIEW: &str = "view";
+    pub(crate) const KEPT: &str = "kept";
 }
 
 /// Where a mover's pod may run.

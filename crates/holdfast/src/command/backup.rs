@@ -27,9 +27,13 @@ pub(crate) struct Backup {
     #[command(flatten)]
     busy: Busy,
 
-    /// The least consistency that is accepted: live, crash or application [default: what the policy says]
+    /// The least consistency that is accepted: live, crash, group or application [default: what the policy says]
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     consistency: Option<Consistency>,
+
+    /// How many snapshots of each volume stay with the storage [default: what the policy says, or 0]
+    #[arg(long, value_name = "COUNT")]
+    keep_snapshots: Option<u16>,
 
     #[command(flatten)]
     movers: MoverArgs,
@@ -68,6 +72,7 @@ impl Backup {
             run: begun.id.clone(),
             point: PointId::new(edge::now(), edge::random()?),
             epoch: found.application.epoch,
+            keep_snapshots: self.keep_snapshots.unwrap_or(policy.local_snapshots).into(),
             floor: self.consistency.or(policy.consistency),
             wait: self.busy.wait(),
             dead: begun.dead.clone(),

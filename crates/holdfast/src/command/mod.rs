@@ -14,6 +14,7 @@ pub(crate) mod points;
 pub(crate) mod rbac;
 pub(crate) mod restore;
 pub(crate) mod schema;
+pub(crate) mod snapshots;
 pub(crate) mod sweep;
 pub(crate) mod vault;
 mod version;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Point(point::Command),
     /// Make an application run again from a recovery point, on any cluster
     Restore(restore::Restore),
+    /// List or remove the snapshots that the storage keeps after backups
+    Snapshots(snapshots::Snapshots),
     /// Release and remove what dead runs left in a cluster
     Sweep(sweep::Sweep),
     /// Print the least rights that a backup or a restore needs, as manifests
@@ -61,6 +64,7 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
         Command::Rbac(command) => command.run(session),
+        Command::Snapshots(command) => command.run(session),
         Command::Sweep(command) => command.run(session),
         Command::Schema(command) => command.run(session),
         Command::Completion(command) => command.run(session, program),

@@ -78,6 +78,8 @@ pub struct BackupRequest {
     pub point: PointId,
     /// The activation of the application it belongs to.
     pub epoch: Epoch,
+    /// How many snapshots of each volume stay with the storage, for restores to the same cluster.
+    pub keep_snapshots: usize,
     /// The least consistency that is accepted.
     pub floor: Option<Consistency>,
     /// How long to wait for another run on the application; without, it is refused at once.

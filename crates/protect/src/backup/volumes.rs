@@ -181,6 +181,8 @@ fn context(request: &BackupRequest, movers: &Movers, classes: &SnapshotClasses) 
     let begin: u64 = hooks.hold.iter().map(|hook| u64::from(hook.timeout_seconds)).sum();
     CaptureContext {
         run: request.run.clone(),
+        application: request.application.id.clone(),
+        keep: request.keep_snapshots,
         repository: request.repository.clone(),
         access: movers.access.clone(),
         classes: classes.clone(),

@@ -88,6 +88,7 @@ impl Protected {
             run: RunId::new(now, random()),
             point: PointId::new(now, random()),
             epoch: Epoch(1),
+            keep_snapshots: 0,
             floor: None,
             wait: Some(Duration::from_secs(60)),
             dead: Vec::new(),

@@ -18,6 +18,7 @@ use crate::jobs::{Followed, Launch, Observed, end, follow};
 use crate::manifest::{self, MountedVolume, MoverJob, VOLUME_PATH};
 use crate::mover::{Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
 use crate::settings::MoverSettings;
+use crate::snapshots::Local;
 
 /// Fills what is not filled. For each claim: what this run's mover did, `None` if there was
 /// nothing to do, or why it cannot be restored.
@@ -77,8 +78,9 @@ async fn run(
     context: &RestoreContext,
     claims: &[&ClaimRestore],
 ) -> Result<Vec<Result<Filled>>> {
+    let local = Local::find(cluster).await;
     for claim in claims {
-        make_source(cluster, context, claim).await?;
+        make_source(cluster, context, claim, &local).await?;
     }
     let volumes: Vec<VolumeRestore> = claims
         .iter()
@@ -114,6 +116,7 @@ async fn run(
         Ok(launch) => launch,
         Err(error) => {
             remove_job(cluster, &name).await;
+            drop_local(cluster, claims).await;
             return Err(error);
         }
     };
@@ -145,8 +148,19 @@ fn job_name(context: &RestoreContext, first: &ClaimRestore) -> String {
 }
 
 /// A claim of ours under this name is for the same claim and snapshot, by an earlier run or this.
-async fn make_source(cluster: &Cluster, context: &RestoreContext, claim: &ClaimRestore) -> Result<()> {
-    let source = claim.source(context);
+///
+/// Where the storage has kept the snapshot, the volume is made of it, and the mover finds there all
+/// that it would have written.
+async fn make_source(
+    cluster: &Cluster,
+    context: &RestoreContext,
+    claim: &ClaimRestore,
+    local: &Local,
+) -> Result<()> {
+    let mut source = claim.source(context);
+    if let Some(of) = local.source(&claim.snapshot, &source["spec"]) {
+        source["spec"]["dataSource"] = of;
+    }
     let created = cluster.create(&kinds::persistent_volume_claims(), &source, &Write::default()).await?;
     let there = &created.object()["metadata"];
     if there["annotations"][FOR] != claim.subject().as_str() || !there["deletionTimestamp"].is_null() {
@@ -154,6 +168,20 @@ async fn make_source(cluster: &Cluster, context: &RestoreContext, claim: &ClaimR
         return Err(refused(claim, &reason, "delete it if nothing needs it, then restore again"));
     }
     Ok(())
+}
+
+/// Removes claims that were to be made of a local snapshot and on which no mover has started: the
+/// snapshot may be broken, and the next attempt is not to depend on it.
+async fn drop_local(cluster: &Cluster, claims: &[&ClaimRestore]) {
+    let of = kinds::persistent_volume_claims();
+    for claim in claims {
+        let name = claim.source_name();
+        let there = cluster.get(&of, Some(SYSTEM_NAMESPACE), &name).await.ok().flatten();
+        let Some(there) = there.filter(|there| there["spec"]["dataSource"].is_object()) else { continue };
+        let uid = there["metadata"]["uid"].as_str().map(str::to_owned);
+        let _ =
+            cluster.delete(&of, Some(SYSTEM_NAMESPACE), &name, &Delete { uid, ..Delete::default() }).await;
+    }
 }
 
 async fn mark_filled(cluster: &Cluster, claim: &ClaimRestore) -> Result<()> {

@@ -22,7 +22,7 @@ use holdfast_cluster::Cluster;
 use holdfast_model::hook::LatePath;
 use holdfast_model::point::{Exclusion, VolumeCapture};
 use holdfast_model::volume::CaptureFrom;
-use holdfast_model::{Problem, RunId};
+use holdfast_model::{AppId, Problem, RunId};
 use holdfast_vault::{Repository, SnapshotId};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -46,6 +46,10 @@ use slots::Slots;
 pub struct CaptureContext {
     /// The run they belong to.
     pub run: RunId,
+    /// The application.
+    pub application: AppId,
+    /// How many snapshots of each claim stay with the storage afterwards.
+    pub keep: usize,
     /// The repository, opened here: what was captured is read from it.
     pub repository: Repository,
     /// The same as a mover reaches it.

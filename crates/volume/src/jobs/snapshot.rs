@@ -13,7 +13,7 @@ use super::{CapturedClaim, Shared};
 use crate::error::{Error, Result};
 use crate::manifest::{MountedVolume, Placement, VOLUME_PATH};
 use crate::mover::Phase;
-use crate::snapshots::{Taken, View, clear_one, cut};
+use crate::snapshots::{Taken, View, clear_one, cut, keep, thin};
 
 impl Driver<'_> {
     /// Waits for the backup to begin, has a snapshot cut, and reads it.
@@ -23,7 +23,7 @@ impl Driver<'_> {
         class: &'a str,
     ) -> BoxFuture<'a, Result<CapturedClaim, Problem>> {
         Box::pin(async move {
-            let Shared { cluster, settings, .. } = self.shared;
+            let Shared { cluster, settings, context, .. } = self.shared;
             self.publish.send_modify(|state| (state.queued, state.phase) = (false, Phase::Ready));
             let mut signal = self.shared.signal.clone();
             if signal.wait_for(|reached| *reached >= Phase::Begin).await.is_err() {
@@ -37,9 +37,11 @@ impl Driver<'_> {
                 }
                 Err(error) => Err(self.problem(&error)),
             };
-            if result.is_err() {
+            match &result {
                 // What cannot be removed now is labelled, and swept.
-                let _ = clear_one(cluster, &names).await;
+                Err(_) => drop(clear_one(cluster, &names).await),
+                // Older ones that cannot be removed now are removed by the next backup.
+                Ok(_) => drop(thin(cluster, &context.application, &names.subject(), context.keep).await),
             }
             result
         })
@@ -51,9 +53,29 @@ impl Driver<'_> {
         let view = View::open(cluster, &self.names(), taken, &bound.claim, settings.snapshot_timeout).await;
         let view = view.map_err(|error| self.problem(&error))?;
         let outcome = self.read_view(bound, taken, &view).await;
-        view.close(cluster).await;
+        match &outcome {
+            Ok(captured) if self.shared.context.keep > 0 => {
+                view.end(cluster).await;
+                self.keep(captured, taken).await;
+            }
+            _ => view.close(cluster).await,
+        }
         drop(slot);
         outcome
+    }
+
+    /// Leaves the snapshot with the storage, for restores here. What cannot be kept is removed with
+    /// the run, and costs a restore nothing but time.
+    async fn keep(&self, captured: &CapturedClaim, taken: &Taken) {
+        let Shared { cluster, context, .. } = self.shared;
+        let kept = match captured.volume.snapshot.parse() {
+            Ok(id) => keep(cluster, &self.names(), &context.application, taken, &id).await,
+            Err(_) => return,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, claim = self.request.subject(), "its local snapshot is not kept");
+            let _ = clear_one(cluster, &self.names()).await;
+        }
     }
 
     /// The volume does not change, so a mover that ends before it is done is followed by another,

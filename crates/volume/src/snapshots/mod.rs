@@ -10,6 +10,7 @@ mod adopt;
 mod class;
 mod clear;
 mod cut;
+mod kept;
 mod manifest;
 mod step;
 mod view;
@@ -20,6 +21,8 @@ pub use class::{Choice, SnapshotClasses, driver_of};
 pub(crate) use clear::clear_one;
 pub use clear::{Cleared, clear};
 pub(crate) use cut::{Taken, cut};
+pub use kept::{Kept, forget, kept};
+pub(crate) use kept::{Local, keep, thin};
 pub(crate) use view::View;
 
 use crate::manifest::name;

@@ -50,6 +50,17 @@ impl View {
     /// Removes the claim, the snapshot and what the storage keeps of both. What cannot be removed
     /// now is labelled and swept.
     pub(crate) async fn close(self, cluster: &Cluster) {
+        self.end(cluster).await;
+        let (snapshots, name) = (kinds::volume_snapshots(), self.names.snapshot.as_str());
+        let _ = cluster.delete(&snapshots, Some(SYSTEM_NAMESPACE), name, &Delete::default()).await;
+        let contents = kinds::volume_snapshot_contents();
+        let _ = cluster
+            .wait(&contents, None, name, "the snapshot to be gone", REMOVAL, |content| content.is_none())
+            .await;
+    }
+
+    /// Removes the claim and leaves the snapshot.
+    pub(crate) async fn end(&self, cluster: &Cluster) {
         let claims = kinds::persistent_volume_claims();
         let (namespace, name) = (Some(SYSTEM_NAMESPACE), self.names.view.as_str());
         // Some storage does not delete a snapshot that has volumes, so the volume goes first.
@@ -64,11 +75,5 @@ impl View {
                 .wait(&volumes, None, volume, "its volume to be gone", REMOVAL, |volume| volume.is_none())
                 .await;
         }
-        let (snapshots, name) = (kinds::volume_snapshots(), self.names.snapshot.as_str());
-        let _ = cluster.delete(&snapshots, namespace, name, &Delete::default()).await;
-        let contents = kinds::volume_snapshot_contents();
-        let _ = cluster
-            .wait(&contents, None, name, "the snapshot to be gone", REMOVAL, |content| content.is_none())
-            .await;
     }
 }
