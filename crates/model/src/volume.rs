@@ -19,6 +19,11 @@ pub struct VolumeRule {
     /// annotation `holdfast.dev/snapshot-class`, or the driver's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_class: Option<String>,
+    /// Globs of paths below the volume's root that are left out; `*` does not cross a `/`, `**` does.
+    /// The last that a path matches decides, and a leading `!` takes in again: `["**", "!data/**"]`
+    /// captures `data` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
 }
 
 /// What the bytes of a volume are read from.
@@ -45,11 +50,17 @@ impl VolumeRules {
     /// # Errors
     /// [`InvalidScope::Glob`]
     pub fn new(rules: &[VolumeRule]) -> Result<Self, InvalidScope> {
-        let parse = |rule: &VolumeRule| match Glob::new(&rule.claim) {
-            Ok(glob) => Ok((glob.compile_matcher(), rule.clone())),
-            Err(error) => {
-                Err(InvalidScope::Glob { pattern: rule.claim.clone(), message: error.kind().to_string() })
+        let glob = |pattern: &str| {
+            Glob::new(pattern).map_err(|error| InvalidScope::Glob {
+                pattern: pattern.to_owned(),
+                message: error.kind().to_string(),
+            })
+        };
+        let parse = |rule: &VolumeRule| {
+            for pattern in &rule.exclude {
+                glob(pattern.strip_prefix('!').unwrap_or(pattern))?;
             }
+            Ok((glob(&rule.claim)?.compile_matcher(), rule.clone()))
         };
         rules.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
@@ -67,7 +78,12 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_names_a_claim_counts() {
-        let rule = |claim: &str, from| VolumeRule { claim: claim.into(), from, snapshot_class: None };
+        let rule = |claim: &str, from| VolumeRule {
+            claim: claim.into(),
+            from,
+            snapshot_class: None,
+            exclude: vec![],
+        };
         let rules = [rule("shop/cache-*", CaptureFrom::Live), rule("shop/*", CaptureFrom::Snapshot)];
         let rules = VolumeRules::new(&rules).unwrap();
         assert_eq!(rules.of("shop", "cache-0").map(|rule| rule.from), Some(CaptureFrom::Live));

@@ -81,20 +81,38 @@ fn psql(shop: &Shop<'_>) -> Child {
         .expect("psql starts")
 }
 
-/// Captures under load and restores; every restore must start, be whole, and hold what was promised.
+/// Captures under load by PostgreSQL's own protocol and restores.
 fn restores_hold_every_acknowledged_transaction(name: &str, rounds: usize) {
     let stand = Stand::get();
-    let program = Program::new(stand, name);
     let shop = Shop::deploy(&stand.a, name);
+    every_restore_holds_what_was_promised(&shop, &shop.application(), "application", rounds);
+}
+
+/// Captures under load from a snapshot of the volume, without a word to PostgreSQL, and restores.
+fn snapshots_hold_every_acknowledged_transaction(name: &str, rounds: usize) {
+    let stand = Stand::get();
+    let shop = Shop::deploy_on_snapshots(&stand.a, name);
+    every_restore_holds_what_was_promised(&shop, &shop.application_without_hooks(), "group", rounds);
+}
+
+/// Every restore must start, be whole, and hold what was promised before its capture.
+fn every_restore_holds_what_was_promised(
+    shop: &Shop<'_>,
+    application: &str,
+    consistency: &str,
+    rounds: usize,
+) {
+    let (stand, name) = (Stand::get(), shop.namespace.as_str());
+    let program = Program::new(stand, name);
     shop.order(50_000);
     program.init_vault();
-    program.add(name, &shop.application());
-    let load = Load::start(&shop);
+    program.add(name, application);
+    let load = Load::start(shop);
     for round in 1..=rounds {
         let promised = promise(&load);
         let point = program.ok(&["backup", name, "--context", "a", "-o", "json"]).json();
         assert_eq!(point["outcome"], "Completed", "{point:#}");
-        assert_eq!(point["consistency"], "application", "{point:#}");
+        assert_eq!(point["consistency"], consistency, "{point:#}");
         let copy = format!("{name}-{round}");
         let map = format!("{name}={copy}");
         let id = point["id"].as_str().expect("an id");
@@ -128,6 +146,17 @@ fn promise(load: &Load) -> i64 {
 #[test]
 fn a_capture_under_load_holds_every_acknowledged_transaction() {
     restores_hold_every_acknowledged_transaction("pg", 2);
+}
+
+#[test]
+fn a_snapshot_under_load_holds_every_acknowledged_transaction() {
+    snapshots_hold_every_acknowledged_transaction("pg-cut", 2);
+}
+
+#[test]
+#[ignore = "long: twenty snapshots and restores"]
+fn long_twenty_of_twenty_snapshots_hold_every_acknowledged_transaction() {
+    snapshots_hold_every_acknowledged_transaction("pg-cut-twenty", 20);
 }
 
 #[test]

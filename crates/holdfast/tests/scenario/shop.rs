@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_testbed::Site;
+use holdfast_testbed::{CSI_CLASS, Site};
 
 use crate::stand::{apply, kubectl, until};
 
@@ -27,9 +27,21 @@ const APPLICATION: &str = include_str!("../../../../examples/shop/application.ya
 impl<'a> Shop<'a> {
     /// Deploys the shop and waits until its database has a schema.
     pub fn deploy(site: &'a Site, namespace: &str) -> Self {
+        Self::deploy_as(site, namespace, SHOP)
+    }
+
+    /// The same with the database on storage that takes snapshots.
+    pub fn deploy_on_snapshots(site: &'a Site, namespace: &str) -> Self {
+        let claim = "      accessModes: [ReadWriteOnce]\n";
+        let with_class = format!("{claim}      storageClassName: {CSI_CLASS}\n");
+        assert!(SHOP.contains(claim), "the shop's claim is not where it was");
+        Self::deploy_as(site, namespace, &SHOP.replace(claim, &with_class))
+    }
+
+    fn deploy_as(site: &'a Site, namespace: &str, manifests: &str) -> Self {
         apply(site, CRD);
         kubectl(site, &["wait", "--for=condition=Established", "--timeout=60s", "crd/catalogs.shop.example"]);
-        apply(site, &in_namespace(SHOP, namespace));
+        apply(site, &in_namespace(manifests, namespace));
         let shop = Self::at(site, namespace);
         shop.until(&["get", "job/schema", "-o", "jsonpath={.status.succeeded}"], |said| said == "1");
         shop
@@ -44,6 +56,13 @@ impl<'a> Shop<'a> {
     pub fn application(&self) -> String {
         in_namespace(APPLICATION, &self.namespace)
             .replace("name: shop\n", &format!("name: {}\n", self.namespace))
+    }
+
+    /// The same without hooks: the database is captured as a power loss would leave it.
+    pub fn application_without_hooks(&self) -> String {
+        let application = self.application();
+        let hooks = application.find("  hooks:\n").expect("the shop has hooks");
+        application[..hooks].to_owned()
     }
 
     /// Runs `kubectl` in the shop's namespace.

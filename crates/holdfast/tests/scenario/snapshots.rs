@@ -22,7 +22,7 @@ fn deploy(site: &Site, name: &str) {
              spec: {{storageClassName: {CSI_CLASS}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n---\n"
         )
     };
-    let count = "n=0; while true; do n=$((n+1)); echo $n > /one/.n && mv /one/.n /one/n; echo $n > /two/.n && mv /two/.n /two/n; sleep 0.01; done";
+    let count = "n=$(cat /one/n || echo 0); while true; do n=$((n+1)); echo $n > /one/.n && mv /one/.n /one/n; echo $n > /two/.n && mv /two/.n /two/n; sleep 0.01; done";
     let pod = format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: counter, namespace: {name}}}\n\
          spec:\n  replicas: 1\n  selector: {{matchLabels: {{app: counter}}}}\n  template:\n    metadata: {{labels: {{app: counter}}}}\n    spec:\n\
@@ -148,8 +148,10 @@ fn two_snapshots_without_a_hook_are_said_to_be_apart() {
     let id = point["id"].as_str().expect("an id").to_owned();
     let shown = program.ok(&["point", "show", &format!("apart/{id}")]).stdout;
     assert!(shown.contains("per volume, snapshots "), "{shown}");
-    let live = "  volumes:\n  - {claim: apart/one, from: live}\n";
-    program.add("apart", &application("apart", live));
+    let live = "  volumes:\n  - {claim: apart/one, from: live, exclude: [\".*\"]}\n";
+    let path = program.path("live.yaml");
+    std::fs::write(&path, application("apart", live)).expect("the manifest");
+    program.ok(&["apply", "-f", path.to_str().expect("a path in UTF-8")]);
     let point = program.ok(&["backup", "apart", "--context", "a", "-o", "json"]).json();
     let methods: Vec<&Value> = volumes(&point).iter().map(|volume| &volume["method"]).collect();
     assert_eq!(methods, ["live-files", "snapshot"], "{point:#}");
@@ -238,4 +240,30 @@ fn a_snapshot_that_never_comes_is_told_and_removed() {
     assert!(problems.contains("never/one") && problems.contains("volume.snapshot"), "{problems}");
     kubectl(&stand.a, &["delete", "volumesnapshotclass/refused"]);
     no_snapshot_is_left(stand, &program, "never");
+}
+
+/// Some snapshots stay with the storage; a restore at the same site is made of them and writes nothing.
+#[test]
+fn a_restore_at_home_is_made_of_a_kept_snapshot() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "home");
+    deploy(&stand.a, "home");
+    let payload = "head -c 20000000 /dev/urandom > /one/payload && md5sum < /one/payload";
+    let digest = kubectl(&stand.a, &["exec", "-n", "home", "deploy/counter", "--", "sh", "-c", payload]);
+    program.init_vault();
+    program.add("home", &application("home", ""));
+    for _ in 0..3 {
+        program.ok(&["backup", "home", "--context", "a", "--keep-snapshots", "1"]);
+    }
+    let kept = || program.ok(&["snapshots", "home", "--context", "a", "-o", "json"]).json();
+    assert_eq!(kept().as_array().map(Vec::len), Some(2), "one of each claim: {:#}", kept());
+    let report = ["restore", "home/latest", "--to", "a", "--namespace-map", "home=home-again", "-o", "json"];
+    let report = program.ok(&report).json();
+    let written: Vec<&Value> = volumes(&report).iter().map(|volume| &volume["bytesWritten"]).collect();
+    assert_eq!(written, [0, 0], "{report:#}");
+    let restored = ["exec", "-n", "home-again", "deploy/counter", "--", "sh", "-c", "md5sum < /one/payload"];
+    assert_eq!(kubectl(&stand.a, &restored), digest);
+    program.ok(&["snapshots", "home", "--context", "a", "--delete"]);
+    assert_eq!(kept().as_array().map(Vec::len), Some(0), "{:#}", kept());
+    no_snapshot_is_left(stand, &program, "home");
 }

@@ -196,6 +196,7 @@ pub(super) fn capture_request(claim: &Claim, rules: &VolumeRules, hooks: &Hooks)
     if let Some(rule) = rules.of(&claim.namespace, &claim.name) {
         request.from = rule.from;
         request.snapshot_class.clone_from(&rule.snapshot_class);
+        request.excludes.clone_from(&rule.exclude);
     }
     for hook in &hooks.hold {
         // A hook without a namespace belongs to an application with only one.
