@@ -163,7 +163,7 @@ mod tests {
         let parts = tree.nodes.iter().filter_map(|node| node.subtree.map(|id| (node.display_name(), id)));
         let mut all = Vec::new();
         for (name, part) in parts {
-            all.push((name.into_owned(), part, files(&*reader.tree(&part).await.unwrap())));
+            all.push((name.into_owned(), part, files(&reader.tree(&part).await.unwrap())));
         }
         if all.is_empty() { vec![(".".to_owned(), root, files(&tree))] } else { all }
     }

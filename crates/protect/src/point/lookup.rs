@@ -70,10 +70,10 @@ fn candidates<'t>(directory: &'t Tree, name: &str) -> Vec<&'t Node> {
     let mut found: Vec<&Node> = directory.get(hashed_part(name).as_bytes()).into_iter().collect();
     for node in &directory.nodes {
         match begin_of(&node.display_name()) {
-            Some(Begin::At(first)) if first <= name => {
-                if nearest.as_ref().is_none_or(|(known, _)| known.as_str() < first) {
-                    nearest = Some((first.to_owned(), node));
-                }
+            Some(Begin::At(first))
+                if first <= name && nearest.as_ref().is_none_or(|(known, _)| known.as_str() < first) =>
+            {
+                nearest = Some((first.to_owned(), node));
             }
             Some(Begin::Unknown) => found.push(node),
             _ => {}

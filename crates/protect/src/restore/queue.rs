@@ -13,7 +13,7 @@ use crate::point::ObjectEntry;
 
 /// A queue is full with so many objects: they take about 2 MiB, and spread over the packs of many
 /// runs each run still has hundreds of them.
-const FULL: usize = 16_384;
+pub(super) const FULL: usize = 16_384;
 
 /// Some objects of a point by where they lie.
 #[derive(Default)]

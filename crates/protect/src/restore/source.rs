@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::queue::Queue;
-use crate::point::{ObjectEntry, OpenPoint};
+use crate::point::ObjectEntry;
 
 /// An object of a point, or why it cannot be had.
 pub(super) type Fetched = Result<(ObjectEntry, Bytes), Box<Lost>>;
@@ -43,11 +43,11 @@ const BATCH_OBJECTS: usize = 2_000;
 
 /// Fetches the JSON of these objects. Their order is nearly that of the entries.
 pub(super) fn fetch(
-    point: &OpenPoint,
+    reader: &Reader,
     entries: impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static,
 ) -> impl Stream<Item = Fetched> + Send + 'static {
     let (sender, receiver) = mpsc::channel(1);
-    let fetcher = Fetcher { reader: point.reader.clone(), sender };
+    let fetcher = Fetcher { reader: reader.clone(), sender };
     let task = AbortOnDropHandle::new(tokio::spawn(fetcher.run(entries)));
     let batches = futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
         let batch: Vec<Fetched> = receiver.recv().await?;
@@ -186,4 +186,60 @@ pub(super) fn unusable(entry: &ObjectEntry, reason: String) -> Problem {
         format!("it cannot be restored from the point: {reason}"),
     )
     .hint("run `holdfast vault check --read-data`; use another point or another copy")
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_cluster::kinds;
+    use holdfast_vault::{CreateOptions, Repository, RepositoryPassword, Store, WriterOptions};
+
+    use super::super::queue::FULL;
+    use super::*;
+
+    fn entry(number: usize, content: Vec<BlobId>) -> ObjectEntry {
+        let path = format!("resources/core/v1/secrets/shop/s-{number:06}.json");
+        ObjectEntry::at(path, kinds::secrets(), Some("shop".to_owned()), content, 8)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn more_than_a_queue_holds_comes_once_in_stretches_and_what_is_lost_is_named() {
+        let count = FULL + 700;
+        let password = RepositoryPassword::new("source");
+        let repository =
+            Repository::create(Store::in_memory(), &password, CreateOptions::default()).await.unwrap();
+        let writer = repository.writer(WriterOptions::default()).await.unwrap();
+        let storing = writer.clone();
+        // Against the order of the names: only within a queue is the order that of the packs.
+        let store = move || {
+            let numbers = (0..count).rev();
+            numbers.map(|number| storing.data(&number.to_le_bytes()).unwrap()).collect::<Vec<_>>()
+        };
+        let mut blobs = tokio::task::spawn_blocking(store).await.unwrap();
+        writer.close().await.unwrap();
+        blobs.reverse();
+        let mut entries: Vec<Result<ObjectEntry, Problem>> =
+            blobs.iter().enumerate().map(|(number, blob)| Ok(entry(number, vec![*blob]))).collect();
+        entries.insert(5, Ok(entry(count, vec![BlobId::of(b"nowhere")])));
+        entries.insert(9, Err(Problem::new("x", "y", "z")));
+        let reader = repository.reader().await.unwrap();
+        let fetched: Vec<Fetched> = fetch(&reader, futures::stream::iter(entries)).collect().await;
+
+        let (mut numbers, mut lost) = (Vec::new(), Vec::new());
+        for object in fetched {
+            match object {
+                Ok((entry, json)) => {
+                    let number = usize::from_le_bytes(json[..].try_into().unwrap());
+                    assert!(entry.path.ends_with(&format!("s-{number:06}.json")), "{}", entry.path);
+                    numbers.push(number);
+                }
+                Err(what) => lost.push((what.entry.is_some(), what.problem.code)),
+            }
+        }
+        assert_eq!(lost, [(true, "restore.unusable_object".into()), (false, "x".into())]);
+        let first: Vec<usize> = numbers.drain(..FULL).collect();
+        assert!(first.iter().all(|number| *number < FULL), "the first queue is fetched first");
+        numbers.extend(first);
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..count));
+    }
 }
