@@ -13,7 +13,7 @@ use crate::object::ResourceType;
 use crate::outcome::{Outcome, Problem};
 
 /// Version of [`Point`]'s form; a reader refuses a higher one.
-pub const POINT_FORMAT: u32 = 1;
+pub const POINT_FORMAT: u32 = 2;
 /// Name of the file in the root of a point's snapshot.
 pub const POINT_FILE: &str = "point.json";
 

@@ -39,7 +39,7 @@ fn versions_are_told_to_people_and_machines() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(program.ok(&["--version"]).stdout, format!("holdfast {version}\n"));
     let json = program.ok(&["version", "-o", "json"]).json();
-    assert_eq!((&json["version"], &json["pointFormat"]), (&version.into(), &1.into()));
+    assert_eq!((&json["version"], &json["pointFormat"]), (&version.into(), &2.into()));
     assert!(program.ok(&["version"]).stdout.contains("holdfast.dev/v1alpha1"));
 }
 

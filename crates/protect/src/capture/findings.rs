@@ -6,10 +6,13 @@ use holdfast_cluster::{Metadata, RawObject};
 use holdfast_model::object::CLUSTER_SCOPE;
 use holdfast_model::point::{Exclusion, KindCapture};
 use holdfast_model::{Problem, ResourceType};
+use holdfast_vault::{BlobId, Writer};
 
 use super::Asked;
+use super::directories::Directories;
 use super::peeked::Peeked;
-use crate::point::{Content, Directory};
+use crate::error::Result;
+use crate::point::{Content, Stored};
 
 /// Objects of one kind that ask to be left out and are named one by one; the rest is counted.
 const NAMED: u64 = 100;
@@ -18,8 +21,7 @@ const NAMED: u64 = 100;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) of: ResourceType,
-    /// The objects by namespace, or [`CLUSTER_SCOPE`].
-    pub(super) directories: BTreeMap<String, Directory>,
+    pub(super) directories: Directories,
     pub(super) peeked: Peeked,
     pub(super) problems: Vec<Problem>,
     objects: u64,
@@ -31,11 +33,24 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Nothing yet.
+    /// Nothing yet of a kind that its server lists by namespace and name. Cluster-scoped objects are
+    /// kept, since others that are needed may be added one by one.
     pub(super) fn new(of: &ResourceType) -> Self {
+        match of.namespaced {
+            true => Self::with(of, Directories::passing()),
+            false => Self::in_any_order(of),
+        }
+    }
+
+    /// Nothing yet of objects that come in any order.
+    pub(super) fn in_any_order(of: &ResourceType) -> Self {
+        Self::with(of, Directories::kept())
+    }
+
+    fn with(of: &ResourceType, directories: Directories) -> Self {
         Self {
             of: of.clone(),
-            directories: BTreeMap::new(),
+            directories,
             peeked: Peeked::default(),
             problems: Vec::new(),
             objects: 0,
@@ -47,19 +62,15 @@ impl Found {
         }
     }
 
-    /// An object that was stored.
-    pub(super) fn push(&mut self, object: &RawObject, content: Content) {
+    /// An object that was stored. Blocks when its directory is.
+    pub(super) fn push(&mut self, writer: &Writer, object: &RawObject, content: Content) -> Result<()> {
         let metadata = &object.metadata;
         let namespace = metadata.namespace.as_deref().unwrap_or(CLUSTER_SCOPE);
         let size = object.json.len() as u64;
-        self.objects += 1;
-        self.bytes += size;
-        if !self.directories.contains_key(namespace) {
-            self.directories.insert(namespace.to_owned(), Directory::default());
-        }
-        if let Some(directory) = self.directories.get_mut(namespace) {
-            directory.push(&metadata.name, created(metadata), size, content);
-        }
+        let former = self.directories.push(writer, namespace, &metadata.name, Stored { size, content })?;
+        self.objects += 1 - u64::from(former.is_some());
+        self.bytes = self.bytes + size - former.map_or(0, |former| former.size);
+        Ok(())
     }
 
     /// An object that asks to be left out.
@@ -85,10 +96,8 @@ impl Found {
     }
 
     /// Adds what another list of the same kind found.
-    pub(super) fn absorb(&mut self, other: Found) {
-        for (namespace, directory) in other.directories {
-            self.directories.entry(namespace).or_default().append(directory);
-        }
+    pub(super) fn absorb(&mut self, other: Found) -> Result<()> {
+        self.directories.absorb(other.directories)?;
         self.objects += other.objects;
         self.bytes += other.bytes;
         self.peeked.absorb(other.peeked);
@@ -99,6 +108,7 @@ impl Found {
         if let Some(version) = other.resource_version {
             self.lower(&version);
         }
+        Ok(())
     }
 
     /// Keeps the lowest resourceVersion: what changed after it may or may not be in the point.
@@ -143,13 +153,14 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds what was found of a kind.
-    pub(super) fn add(&mut self, mut found: Found) {
+    pub(super) fn add(&mut self, mut found: Found) -> Result<()> {
         self.problems.append(&mut found.problems);
         self.peeked.absorb(std::mem::take(&mut found.peeked));
         match self.kinds.get_mut(&found.of) {
-            Some(known) => known.absorb(found),
+            Some(known) => known.absorb(found)?,
             None => drop(self.kinds.insert(found.of.clone(), found)),
         }
+        Ok(())
     }
 
     /// Types of which at least one object was stored.
@@ -159,8 +170,7 @@ impl Findings {
 
     /// Whether a cluster-scoped object has been stored.
     pub(super) fn has(&self, of: &ResourceType, name: &str) -> bool {
-        let directory = self.kinds.get(of).and_then(|found| found.directories.get(CLUSTER_SCOPE));
-        directory.is_some_and(|directory| directory.names().any(|known| known == name))
+        self.kinds.get(of).is_some_and(|found| found.directories.keep(name))
     }
 
     /// The types of which there is at least one object; names what was left out on the way.
@@ -176,12 +186,10 @@ impl Findings {
         Asked::spread(self.kinds.values().flat_map(|found| found.asked.iter().copied()))
     }
 
-    /// All directories, by type and namespace.
-    pub(super) fn into_directories(self) -> impl Iterator<Item = (ResourceType, String, Directory)> {
-        self.kinds.into_values().flat_map(|found| {
-            let of = found.of;
-            found.directories.into_iter().map(move |(namespace, objects)| (of.clone(), namespace, objects))
-        })
+    /// The trees of all directories, by type and namespace. Blocks.
+    pub(super) fn into_trees(self, writer: &Writer) -> Result<Vec<(ResourceType, BTreeMap<String, BlobId>)>> {
+        let kinds = self.kinds.into_values();
+        kinds.map(|found| Ok((found.of, found.directories.finish(writer)?))).collect()
     }
 }
 
@@ -194,15 +202,10 @@ pub(crate) fn marked(metadata: &Metadata, key: &str) -> Option<String> {
     says(&metadata.annotations).then(|| format!("its annotation {key} says so"))
 }
 
-fn created(_metadata: &Metadata) -> Option<jiff::Timestamp> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use holdfast_cluster::kinds;
-    use holdfast_vault::BlobId;
 
     fn object(namespace: &str, name: &str) -> RawObject {
         let metadata =
@@ -212,17 +215,15 @@ mod tests {
 
     #[test]
     fn several_lists_of_one_kind_name_the_lowest_version() {
-        let secrets = kinds::secrets();
-        let mut all = Findings::default();
-        for (namespace, version) in [("a", "110"), ("b", "99"), ("c", "100")] {
-            let mut found = Found::new(&secrets);
-            found.push(&object(namespace, "x"), Content::One(BlobId::of(b"x")));
+        let mut all = Found::new(&kinds::secrets());
+        for version in ["110", "99", "100"] {
+            let mut found = Found::new(&kinds::secrets());
+            (found.objects, found.bytes) = (1, 2);
             found.listed(Asked(tokio::time::Instant::now()), version);
-            all.add(found);
+            all.absorb(found).unwrap();
         }
-        let kinds = all.kind_captures();
-        assert_eq!((kinds[0].objects, kinds[0].bytes, kinds[0].resource_version.as_str()), (3, 6, "99"));
-        assert_eq!(all.into_directories().count(), 3);
+        let capture = all.capture().unwrap();
+        assert_eq!((capture.objects, capture.bytes, capture.resource_version.as_str()), (3, 6, "99"));
     }
 
     #[test]
@@ -232,7 +233,7 @@ mod tests {
             found.exclude(&object("a", &number.to_string()), "x".into());
         }
         let mut all = Findings::default();
-        all.add(found);
+        all.add(found).unwrap();
         assert!(all.kind_captures().is_empty());
         assert_eq!(all.excluded.len(), 101);
         assert_eq!(all.excluded[100].subject, "900 more secrets");

@@ -38,7 +38,7 @@ impl Capture {
         }
         let mut all = Found::new(of);
         for namespace in self.namespaces.names() {
-            all.absorb(self.list_or_problem(of, Some(namespace)).await?);
+            all.absorb(self.list_or_problem(of, Some(namespace)).await?)?;
         }
         Ok(all)
     }
@@ -58,24 +58,44 @@ impl Capture {
     }
 
     async fn list_in(&self, of: &ResourceType, namespace: Option<&str>) -> Result<Found> {
+        let found = self.list_into(of, namespace, Found::new).await?;
+        if !found.directories.are_broken() {
+            return Ok(found);
+        }
+        // Aggregated API servers may list as they like; whoever reads etcd keeps the order of its keys.
+        self.list_into(of, namespace, Found::in_any_order).await
+    }
+
+    /// Lists until the end, or until an order that was relied on is not kept.
+    async fn list_into(
+        &self,
+        of: &ResourceType,
+        namespace: Option<&str>,
+        nothing: impl Fn(&ResourceType) -> Found,
+    ) -> Result<Found> {
         let labels = if of.namespaced { &self.selector.labels } else { &self.selector.cluster_labels };
         let namespace = namespace.map(str::to_owned);
         let options = ListOptions { namespace, labels: labels.clone(), page: PAGE, ..ListOptions::default() };
         let store = self.store(of);
-        let mut asked = Asked(Instant::now());
-        let mut found = Found::new(of);
+        let (mut asked, mut found) = (Asked(Instant::now()), nothing(of));
         let mut events = std::pin::pin!(self.cluster.list(of, options));
         while let Some(event) = events.next().await {
             match event? {
                 ListEvent::Page { items, remaining, .. } => {
-                    found = store.clone().on_thread(items, found).await?;
+                    found = store.clone().on_thread(found, |store, found| store.page(items, found)).await?;
                     self.tell(&found, remaining);
                 }
                 ListEvent::Restarted => {
-                    (asked, found) = (Asked(Instant::now()), Found::new(of));
+                    (asked, found) = (Asked(Instant::now()), nothing(of));
                     self.tell(&found, None);
                 }
-                ListEvent::Done { resource_version } => found.listed(asked, &resource_version),
+                ListEvent::Done { resource_version } => {
+                    found.listed(asked, &resource_version);
+                    found = store.clone().on_thread(found, Store::complete).await?;
+                }
+            }
+            if found.directories.are_broken() {
+                break;
             }
         }
         Ok(found)
@@ -92,7 +112,10 @@ impl Capture {
         let number = |object: &RawObject| object.metadata.resource_version.parse::<u64>().unwrap_or_default();
         let newest = objects.iter().max_by_key(|object| number(object));
         let version = newest.map(|object| object.metadata.resource_version.clone()).unwrap_or_default();
-        let mut found = self.store(of).on_thread(objects, Found::new(of)).await?;
+        let mut found = self
+            .store(of)
+            .on_thread(Found::in_any_order(of), |store, found| store.page(objects, found))
+            .await?;
         found.listed(Asked(Instant::now()), &version);
         self.tell(&found, None);
         Ok(found)
@@ -114,14 +137,23 @@ struct Store {
 }
 
 impl Store {
-    async fn on_thread(self: Arc<Self>, items: Vec<RawObject>, mut found: Found) -> Result<Found> {
-        let stored = tokio::task::spawn_blocking(move || {
-            for object in items {
-                self.object(&object, &mut found)?;
-            }
-            Ok(found)
-        });
-        stored.await.map_err(Error::joined)?
+    async fn on_thread(
+        self: Arc<Self>,
+        mut found: Found,
+        work: impl FnOnce(&Self, &mut Found) -> Result<()> + Send + 'static,
+    ) -> Result<Found> {
+        let done = tokio::task::spawn_blocking(move || work(&self, &mut found).map(|()| found));
+        done.await.map_err(Error::joined)?
+    }
+
+    fn page(&self, items: Vec<RawObject>, found: &mut Found) -> Result<()> {
+        items.into_iter().try_for_each(|object| self.object(&object, found))
+    }
+
+    /// Stores the last directory of a list.
+    fn complete(&self, found: &mut Found) -> Result<()> {
+        // To the cluster-scoped objects others may be added.
+        if self.namespaced { found.directories.store(&self.writer) } else { Ok(()) }
     }
 
     fn object(&self, object: &RawObject, found: &mut Found) -> Result<()> {
@@ -138,8 +170,7 @@ impl Store {
         }
         self.peeking.look(object, found);
         let content = self.content(&object.json)?;
-        found.push(object, content);
-        Ok(())
+        found.push(&self.writer, object, content)
     }
 
     fn content(&self, json: &[u8]) -> Result<Content> {

@@ -1,11 +1,12 @@
 //! Objects of an application, from the API server's lists straight into a repository.
 //!
 //! Every kind is listed side by side with the others; each page goes to a blocking thread that
-//! stores one blob per object, byte for byte as the server sent it. What stays in memory of an
-//! object is its name and the name of its blob. While the pages pass, they are peeked at for what
-//! they need of the cluster: CRDs, PersistentVolumes, roles and classes, which are taken too.
+//! stores one blob per object, byte for byte as the server sent it, and directories as they become
+//! full, so that nothing of an object stays in memory. While the pages pass, they are peeked at for
+//! what they need of the cluster: CRDs, PersistentVolumes, roles and classes, which are taken too.
 
 mod claims;
+mod directories;
 mod fields;
 mod findings;
 mod folder;
@@ -98,7 +99,7 @@ impl Capture {
     async fn store_namespaces(&self, all: &mut Findings) -> Result<()> {
         if !self.namespaces.is_empty() {
             let of = holdfast_cluster::kinds::namespaces();
-            all.add(self.store_all(&of, self.namespaces.chosen.clone()).await?);
+            all.add(self.store_all(&of, self.namespaces.chosen.clone()).await?)?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl Capture {
             .buffer_unordered(KINDS_AT_ONCE)
             .boxed();
         while let Some(found) = results.next().await {
-            all.add(found?);
+            all.add(found?)?;
         }
         Ok(())
     }
@@ -126,8 +127,10 @@ impl Capture {
         problems.dedup();
         let stored = tokio::task::spawn_blocking(move || {
             let mut folder = Folder::default();
-            for (of, namespace, objects) in all.into_directories() {
-                folder.place(of, namespace, objects);
+            for (of, directories) in all.into_trees(&writer)? {
+                for (namespace, objects) in directories {
+                    folder.place(&of, namespace, objects);
+                }
             }
             folder.write(&writer)
         });

@@ -80,8 +80,7 @@ impl Capture {
             all.excluded.push(Exclusion { subject, reason });
             return Ok(());
         }
-        all.add(self.store_all(of, vec![object]).await?);
-        Ok(())
+        all.add(self.store_all(of, vec![object]).await?)
     }
 
     /// ClusterRoleBindings that give rights to ServiceAccounts of the selected namespaces.

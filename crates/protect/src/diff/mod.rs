@@ -115,8 +115,7 @@ fn resources(before: &OpenPoint, after: &OpenPoint) -> Vec<Resource> {
 type Place = (Option<String>, String);
 
 fn place(entry: &ObjectEntry) -> Place {
-    let file = entry.path.rsplit('/').next().unwrap_or_default();
-    (entry.namespace.clone(), file.to_owned())
+    (entry.namespace.clone(), entry.file().to_owned())
 }
 
 impl PointDiff {

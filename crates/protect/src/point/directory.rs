@@ -1,208 +1,215 @@
-//! Directories of objects: how their files are named, and how many thousand of them are kept while
-//! they are collected and then written as trees.
+//! Directories of objects, written while the objects pass.
+//!
+//! Objects come in the order of their names, as API servers list them. A directory of many is cut
+//! into parts, each the objects from one name to another; a part is stored when the next begins,
+//! and only where it begins and its tree are remembered. So memory does not follow the number of objects.
 
-use holdfast_vault::{BlobId, Mode, Node, NodeKind, Tree, Writer};
+use holdfast_vault::{BlobId, Tree, Writer};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
+use super::name::{begins_part, file_name, part_name};
+use super::node::{directory_node, file_node};
 use crate::error::Result;
 
-/// A directory with more objects than this is split by a hash of their names: a tree is one blob
-/// that is rewritten whenever one of its entries changes.
+/// A directory with more objects than this is split: a tree is one blob that is rewritten whenever
+/// one of its entries changes.
 pub const SPLIT_ABOVE: usize = 4096;
 
-/// Longest name of an object that is used as it is, in bytes; with `.json` it stays well below
-/// NAME_MAX, also for programs that append something of their own.
-const LONGEST: usize = 235;
-/// How much of a longer name is kept, in bytes.
-const KEPT: usize = 200;
-
-/// Name of the file of an object: `<name>.json`. A name that is too long, or cannot be a file's, is
-/// shortened and made unique by a hash (`~` marks it); the true name is in the object.
-pub fn file_name(object: &str) -> String {
-    let plain = object.len() <= LONGEST && !object.contains(['~', '/', '\0']);
-    if plain && !object.is_empty() {
-        return format!("{object}.json");
-    }
-    let kept = object.floor_char_boundary(KEPT);
-    let readable = object[..kept].replace(['/', '\0'], "_");
-    let digest = Sha256::digest(object.as_bytes());
-    format!("{readable}~{}.json", hex(&digest[..8]))
-}
-
-/// Subdirectory of an object in a directory that is split: two hexadecimal digits.
-pub fn split_of(object: &str) -> String {
-    hex(&Sha256::digest(object.as_bytes())[..1])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+/// No part has more objects than this, whatever their names.
+const LONGEST_PART: usize = SPLIT_ABOVE;
 
 /// Where the bytes of an object lie: almost always in one blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// One blob.
     One(BlobId),
     /// An object beyond the size of a blob, in order.
     Many(Box<[BlobId]>),
 }
 
-/// The objects of one type in one namespace. Kept compactly: tens of thousands may be in memory.
-#[derive(Debug, Default)]
-pub struct Directory {
-    names: String,
-    entries: Vec<Entry>,
+/// An object that is stored: what its directory says of it beside its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Length of its JSON in bytes.
+    pub(crate) size: u64,
+    /// Its JSON.
+    pub(crate) content: Content,
 }
 
-#[derive(Debug)]
-struct Entry {
-    name_end: usize,
-    size: u64,
-    created: i64,
-    content: Content,
+impl Stored {
+    fn ids(&self) -> Vec<BlobId> {
+        match &self.content {
+            Content::One(id) => vec![*id],
+            Content::Many(ids) => ids.to_vec(),
+        }
+    }
+}
+
+/// The objects of one type in one namespace, on their way into trees. What these are follows from
+/// the objects alone.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    open: Stretch,
+    /// The parts that are stored, by name; `None` as long as the directory is not split.
+    parts: Option<Vec<(String, BlobId)>>,
 }
 
 impl Directory {
-    /// Adds an object by name, with its creationTimestamp if it has one.
-    pub fn push(&mut self, name: &str, created: Option<Timestamp>, size: u64, content: Content) {
+    /// Whether an object of this name may come next: names ascend, by their bytes.
+    pub(crate) fn may_follow(&self, name: &str) -> bool {
+        self.open.last().is_none_or(|last| last < name)
+    }
+
+    /// Adds the object that comes next. Blocks when a part is stored.
+    pub(crate) fn push(&mut self, writer: &Writer, name: &str, object: Stored) -> Result<()> {
+        if self.parts.is_none() && self.open.objects.len() == SPLIT_ABOVE {
+            self.parts = Some(Vec::new());
+            let whole = std::mem::take(&mut self.open);
+            for (name, object) in whole.iter() {
+                self.append(writer, name, object.clone())?;
+            }
+        }
+        self.append(writer, name, object)
+    }
+
+    fn append(&mut self, writer: &Writer, name: &str, object: Stored) -> Result<()> {
+        let full = self.open.objects.len() == LONGEST_PART || begins_part(name);
+        if self.parts.is_some() && full {
+            self.store_part(writer)?;
+        }
+        self.open.push(name, object);
+        Ok(())
+    }
+
+    fn store_part(&mut self, writer: &Writer) -> Result<()> {
+        let Some(parts) = &mut self.parts else { return Ok(()) };
+        let part = std::mem::take(&mut self.open);
+        if let Some((first, _)) = part.iter().next() {
+            parts.push((part_name(first), part.store(writer)?));
+        }
+        Ok(())
+    }
+
+    /// Stores what is not stored yet and gives the tree of the directory. Blocks.
+    pub(crate) fn finish(mut self, writer: &Writer) -> Result<BlobId> {
+        self.store_part(writer)?;
+        let Some(parts) = self.parts else { return self.open.store(writer) };
+        let nodes = parts.into_iter().map(|(name, tree)| directory_node(&name, tree)).collect();
+        Ok(writer.tree(&Tree { nodes })?)
+    }
+}
+
+/// Objects one after the other, kept compactly.
+#[derive(Debug, Default)]
+struct Stretch {
+    names: String,
+    /// Each with the end of its name in `names`.
+    objects: Vec<(usize, Stored)>,
+}
+
+impl Stretch {
+    fn push(&mut self, name: &str, object: Stored) {
         self.names.push_str(name);
-        let created = created.map_or(0, Timestamp::as_second);
-        self.entries.push(Entry { name_end: self.names.len(), size, created, content });
+        self.objects.push((self.names.len(), object));
     }
 
-    /// Adds the objects of another directory.
-    pub fn append(&mut self, other: Directory) {
-        if self.is_empty() {
-            *self = other;
-            return;
-        }
-        let shift = self.names.len();
-        self.names.push_str(&other.names);
-        let moved =
-            other.entries.into_iter().map(|entry| Entry { name_end: entry.name_end + shift, ..entry });
-        self.entries.extend(moved);
+    fn iter(&self) -> impl Iterator<Item = (&str, &Stored)> {
+        let starts = std::iter::once(0).chain(self.objects.iter().map(|(end, _)| *end));
+        starts.zip(&self.objects).map(|(start, (end, object))| (&self.names[start..*end], object))
     }
 
-    /// How many objects there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    fn last(&self) -> Option<&str> {
+        let (_, before) = self.objects.split_last()?;
+        Some(&self.names[before.last().map_or(0, |(end, _)| *end)..])
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The names of the objects, in the order they were added.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|(name, _)| name)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        (0..self.entries.len()).map(|number| self.entry(number))
-    }
-
-    fn entry(&self, number: usize) -> (&str, &Entry) {
-        let entry = &self.entries[number];
-        let start = number.checked_sub(1).map_or(0, |before| self.entries[before].name_end);
-        (&self.names[start..entry.name_end], entry)
-    }
-
-    /// Stores the directory and gives the blob of its tree. Blocks.
-    pub fn write(&self, writer: &Writer) -> Result<BlobId> {
-        if self.entries.len() <= SPLIT_ABOVE {
-            return write_files(writer, self.iter());
-        }
-        let mut parts: Vec<(u8, u32)> = (0..)
-            .zip(self.names())
-            .map(|(number, name)| (Sha256::digest(name.as_bytes())[0], number))
-            .collect();
-        parts.sort_unstable();
-        let mut root = Tree::default();
-        for part in parts.chunk_by(|(one, _), (other, _)| one == other) {
-            let files = part.iter().map(|(_, number)| self.entry(*number as usize));
-            root.nodes.push(directory_node(&format!("{:02x}", part[0].0), write_files(writer, files)?));
-        }
-        Ok(writer.tree(&root)?)
-    }
-}
-
-fn write_files<'a>(writer: &Writer, files: impl Iterator<Item = (&'a str, &'a Entry)>) -> Result<BlobId> {
-    let nodes = files.map(|(name, entry)| entry.node(file_name(name))).collect();
-    Ok(writer.tree(&Tree { nodes })?)
-}
-
-impl Entry {
-    fn node(&self, name: String) -> Node {
-        let content = match &self.content {
-            Content::One(id) => vec![*id],
-            Content::Many(ids) => ids.to_vec(),
+    fn store(&self, writer: &Writer) -> Result<BlobId> {
+        let node = |(name, object): (&str, &Stored)| {
+            file_node(&file_name(name), Timestamp::UNIX_EPOCH, object.size, object.ids())
         };
-        let mtime = Timestamp::from_second(self.created).unwrap_or(Timestamp::UNIX_EPOCH);
-        file_node(&name, mtime, self.size, content)
+        Ok(writer.tree(&Tree { nodes: self.iter().map(node).collect() })?)
     }
-}
-
-/// Node of a file in a point. Only its owner may read it once it is restored by stock restic: it
-/// may hold a Secret.
-pub(crate) fn file_node(name: &str, mtime: Timestamp, size: u64, content: Vec<BlobId>) -> Node {
-    let mut node = Node::new(name, NodeKind::File);
-    node.mode = Mode::from_unix(0o100_600);
-    (node.mtime, node.atime, node.ctime) = (mtime, mtime, mtime);
-    node.size = size;
-    node.links = 1;
-    node.content = Some(content);
-    node
-}
-
-/// Node of a directory in a point. Its time is fixed, so that what is unchanged is found again.
-pub(crate) fn directory_node(name: &str, subtree: BlobId) -> Node {
-    let mut node = Node::new(name, NodeKind::Dir);
-    node.mode = Mode::from_unix(0o040_700);
-    node.links = 1;
-    node.subtree = Some(subtree);
-    node
 }
 
 #[cfg(test)]
 mod tests {
+    use holdfast_vault::{CreateOptions, Repository, RepositoryPassword, Store, WriterOptions};
+
     use super::*;
 
-    #[test]
-    fn names_that_files_can_have_are_kept() {
-        assert_eq!(file_name("web"), "web.json");
-        assert_eq!(file_name("system:node-proxier"), "system:node-proxier.json");
-        assert_eq!(file_name(&"x".repeat(235)).len(), 240);
+    /// The directory with objects of these names as it is stored: its files by part, or by `.` if it
+    /// has none.
+    async fn stored(names: Vec<String>) -> Vec<(String, BlobId, Vec<String>)> {
+        let password = RepositoryPassword::new("directory");
+        let repository =
+            Repository::create(Store::in_memory(), &password, CreateOptions::default()).await.unwrap();
+        let writer = repository.writer(WriterOptions::default()).await.unwrap();
+        let storing = writer.clone();
+        let store = move || {
+            let mut directory = Directory::default();
+            for name in &names {
+                assert!(directory.may_follow(name), "{name}");
+                let content = Content::One(storing.data(name.as_bytes()).unwrap());
+                directory.push(&storing, name, Stored { size: name.len() as u64, content }).unwrap();
+                assert!(!directory.may_follow(name));
+            }
+            directory.finish(&storing).unwrap()
+        };
+        let root = tokio::task::spawn_blocking(store).await.unwrap();
+        writer.close().await.unwrap();
+        let reader = repository.reader().await.unwrap();
+        let files = |tree: &Tree| tree.nodes.iter().map(|node| node.display_name().into_owned()).collect();
+        let tree = reader.tree(&root).await.unwrap();
+        let parts = tree.nodes.iter().filter_map(|node| node.subtree.map(|id| (node.display_name(), id)));
+        let mut all = Vec::new();
+        for (name, part) in parts {
+            all.push((name.into_owned(), part, files(&reader.tree(&part).await.unwrap())));
+        }
+        if all.is_empty() { vec![(".".to_owned(), root, files(&tree))] } else { all }
     }
 
-    #[test]
-    fn other_names_are_shortened_and_stay_apart() {
-        let (a, b) =
-            (file_name(&format!("{}a", "x".repeat(240))), file_name(&format!("{}b", "x".repeat(240))));
-        assert!(a.len() <= 240 && b.len() <= 240 && a != b);
-        let odd = [file_name("a/b"), file_name("a_b"), file_name("a\0b"), file_name(""), file_name("~")];
-        for (at, name) in odd.iter().enumerate() {
-            assert!(!name.contains(['/', '\0']), "{name}");
-            assert!(!odd[at + 1..].contains(name), "{name}");
-        }
-        // A name that looks like a shortened one does not take its place.
-        let shortened = file_name("a/b");
-        assert_ne!(file_name(shortened.trim_end_matches(".json")), shortened);
-        assert!(file_name(&"ü".repeat(130)).starts_with("üü"));
+    fn numbered(count: usize) -> Vec<String> {
+        (0..count).map(|number| format!("s-{number:06}")).collect()
     }
 
-    #[test]
-    fn a_directory_gives_back_the_names_it_was_given() {
-        let mut directory = Directory::default();
-        for name in ["b", "", "aa"] {
-            directory.push(name, None, 1, Content::One(BlobId::of(name.as_bytes())));
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_lie_in_the_order_of_their_own_names() {
+        let names = ["a", "a-b", "a.b", "b"].map(str::to_owned).to_vec();
+        let found = stored(names).await;
+        assert_eq!(found[0].2, ["a-b.json", "a.b.json", "a.json", "b.json"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_large_directory_has_parts_that_follow_each_other_and_a_small_one_has_none() {
+        let small = stored(numbered(SPLIT_ABOVE)).await;
+        assert_eq!((small.len(), small[0].2.len()), (1, SPLIT_ABOVE));
+        let names = numbered(SPLIT_ABOVE + 1);
+        let large = stored(names.clone()).await;
+        assert!((4..16).contains(&large.len()), "{}", large.len());
+        for (part, _, files) in &large {
+            assert_eq!(Some(&format!("{}.json", &part[1..])), files.first());
         }
-        assert_eq!(directory.names().collect::<Vec<_>>(), ["b", "", "aa"]);
-        assert_eq!((directory.len(), directory.is_empty()), (3, false));
-        let mut more = Directory::default();
-        more.push("c", None, 1, Content::Many(Box::default()));
-        directory.append(more);
-        assert_eq!(directory.names().collect::<Vec<_>>(), ["b", "", "aa", "c"]);
+        let files: Vec<String> = large.into_iter().flat_map(|(_, _, files)| files).collect();
+        assert_eq!(files, names.iter().map(|name| file_name(name)).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_added_or_removed_changes_one_part() {
+        let mut names = numbered(20_000);
+        let before = stored(names.clone()).await;
+        names.insert(7_000, "s-006999-new".to_owned());
+        names.remove(15_000);
+        let after = stored(names).await;
+        let known: std::collections::BTreeSet<BlobId> = before.iter().map(|(_, id, _)| *id).collect();
+        let changed = after.iter().filter(|(_, id, _)| !known.contains(id)).count();
+        assert!((1..=2).contains(&changed), "{changed} of {}", after.len());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_part_is_longer_than_the_limit_whatever_the_names() {
+        let names = numbered(10_000).into_iter().filter(|name| !begins_part(name)).collect();
+        let lengths: Vec<usize> = stored(names).await.iter().map(|(_, _, files)| files.len()).collect();
+        assert_eq!(lengths[..2], [LONGEST_PART, LONGEST_PART]);
+        assert_eq!(lengths.len(), 3);
     }
 }

@@ -45,9 +45,7 @@ impl Session {
     async fn prepare(&self, entry: ObjectEntry, json: Bytes) -> Result<Option<Outgoing>> {
         let (of, bytes) = (&entry.resource, json.len() as u64);
         let captured = match read(of, entry.namespace.as_deref(), &json).map_err(|error| error.to_string()) {
-            Ok(object) if entry.path.rsplit('/').next() == Some(&file_name(read::name(&object))) => {
-                Ok(object)
-            }
+            Ok(object) if entry.file() == file_name(read::name(&object)) => Ok(object),
             Ok(object) => Err(format!("it says it is called `{}`", read::name(&object))),
             Err(reason) => Err(reason),
         };

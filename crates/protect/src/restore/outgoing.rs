@@ -40,6 +40,6 @@ pub(super) fn captured_ref(entry: &ObjectEntry) -> ObjectRef {
     entry.object_ref().unwrap_or_else(|| ObjectRef {
         resource: entry.resource.clone(),
         namespace: entry.namespace.clone(),
-        name: entry.path.rsplit('/').next().unwrap_or_default().to_owned(),
+        name: entry.file().to_owned(),
     })
 }

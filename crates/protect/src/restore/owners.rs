@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::served::Served;
 use super::tally::Tally;
 use crate::error::Result;
-use crate::point::{ObjectEntry, OpenPoint, file_name, split_of};
+use crate::point::{ObjectEntry, OpenPoint};
 
 /// Owners as found at the target and in the point, and what waits for them.
 #[derive(Default)]
@@ -107,11 +107,7 @@ impl Owners {
                 namespace: namespace.filter(|_| of.namespaced).map(str::to_owned),
                 name: owner.name.clone(),
             };
-            let directory = object.directory().join("/");
-            let file = file_name(&owner.name);
-            let plain = point.find(&format!("{directory}/{file}")).await?;
-            let split = format!("{directory}/{}/{file}", split_of(&owner.name));
-            held = held || plain.is_some() || point.find(&split).await?.is_some();
+            held = held || point.object(&object).await?.is_some();
         }
         locked(&self.held).insert(key, held);
         Ok(held)

@@ -1,8 +1,8 @@
-//! Objects that are to be fetched, kept compactly and handed out in the order in which the vault
-//! reads them with the fewest requests.
+//! Objects that are to be fetched next, kept compactly and handed out in the order in which the
+//! vault reads them with the fewest requests.
 //!
-//! A directory of a point is ordered by name, or by the hash of names, while its objects lie in the
-//! packs of many runs. Fetched in the order of the directories, each batch would touch most packs.
+//! A directory of a point is ordered by name, while its objects lie in the packs of many runs.
+//! Fetched in the order of the directory, each batch would touch most of these packs.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,11 @@ use holdfast_vault::{BlobId, Position};
 
 use crate::point::ObjectEntry;
 
-/// Objects of a point by where they lie: about a hundred bytes each.
+/// A queue is full with so many objects: they take about 2 MiB, and spread over the packs of many
+/// runs each run still has hundreds of them.
+pub(super) const FULL: usize = 16_384;
+
+/// Some objects of a point by where they lie.
 #[derive(Default)]
 pub(super) struct Queue {
     directories: Vec<Directory>,
@@ -34,16 +38,26 @@ struct Waiting {
     /// Plain bytes.
     size: u32,
     directory: u32,
-    name_start: usize,
+    name_start: u32,
     name_length: u32,
 }
 
 impl Queue {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether what is queued should be fetched before more is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= FULL
+    }
+
     /// Adds an object that lies in one blob of `size` plain bytes at this position.
     pub(super) fn push(&mut self, entry: ObjectEntry, blob: BlobId, position: Position, size: u32) {
         let cut = entry.path.rfind('/').map_or(0, |slash| slash + 1);
         let (path, name) = entry.path.split_at(cut);
-        let (name_start, name_length) = (self.names.len(), name.len() as u32);
+        let (name_start, name_length) = (self.names.len() as u32, name.len() as u32);
         self.names.push_str(name);
         let directory = match self.numbers.get(path) {
             Some(number) => *number,
@@ -78,7 +92,8 @@ impl Queue {
 
     fn entry(&self, waiting: &Waiting) -> ObjectEntry {
         let Directory { resource, namespace, path } = &self.directories[waiting.directory as usize];
-        let name = &self.names[waiting.name_start..waiting.name_start + waiting.name_length as usize];
+        let start = waiting.name_start as usize;
+        let name = &self.names[start..start + waiting.name_length as usize];
         let path = format!("{path}{name}");
         let size = u64::from(waiting.size);
         ObjectEntry::at(path, resource.clone(), namespace.clone(), vec![waiting.blob], size)

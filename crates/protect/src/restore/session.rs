@@ -147,7 +147,7 @@ impl Session {
         entries: impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static,
         pass: Pass,
     ) -> Result<()> {
-        let objects = source::fetch(&self.point, entries).map(Ok::<Fetched, Error>);
+        let objects = source::fetch(&self.point.reader, entries).map(Ok::<Fetched, Error>);
         objects.try_for_each_concurrent(AT_ONCE, |fetched| self.one(fetched, pass)).await
     }
 }

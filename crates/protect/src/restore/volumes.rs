@@ -230,7 +230,8 @@ async fn consumers(session: &Session, names: &[ClaimName]) -> Consumers {
             let kind = of.group_kind();
             order::level(&kind) == workloads && (kind == pod) == pods
         };
-        let mut objects = std::pin::pin!(source::fetch(&session.point, session.point.objects_of(keep)));
+        let mut objects =
+            std::pin::pin!(source::fetch(&session.point.reader, session.point.objects_of(keep)));
         while let Some(fetched) = objects.next().await {
             // What cannot be read is named when its turn comes.
             let Ok((entry, json)) = fetched else { continue };

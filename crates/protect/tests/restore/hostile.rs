@@ -1,19 +1,15 @@
 //! A point made by somebody who means harm: named, and never applied anywhere but where it says.
 
-use std::collections::BTreeMap;
-
 use holdfast_cluster::kinds;
 use holdfast_model::point::{POINT_FILE, Point};
 use holdfast_model::restore::Verdict;
 use holdfast_model::{ObjectRef, Outcome};
 use holdfast_protect::point::{self, file_name};
-use holdfast_vault::{BlobId, Node, NodeKind, Repository, Snapshot, Tree, WriterOptions};
+use holdfast_vault::{Repository, Snapshot, WriterOptions};
 use serde_json::json;
 
+use crate::files::{self, Files};
 use crate::support::{Protected, admin, problems, sites};
-
-/// Files of a point by path.
-type Files = BTreeMap<String, Vec<u8>>;
 
 fn secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}})
@@ -32,47 +28,13 @@ async fn forge(repository: &Repository, genuine: &Point, mut files: Files) {
     let snapshot = repository.snapshot(&summary.snapshot).await.unwrap();
     files.insert(POINT_FILE.to_owned(), serde_json::to_vec(genuine).unwrap());
     let writer = repository.writer(WriterOptions::default()).await.unwrap();
-    let worker = writer.clone();
-    let tree = tokio::task::spawn_blocking(move || {
-        let blobs: BTreeMap<String, (BlobId, u64)> = files
-            .iter()
-            .map(|(path, bytes)| (path.clone(), (worker.data(bytes).unwrap(), bytes.len() as u64)))
-            .collect();
-        directory(&worker, &blobs, "")
-    })
-    .await
-    .unwrap();
+    let tree = files::store(&writer, files).await;
     let mut forged = Snapshot::new(snapshot.time, tree);
     forged.tags = snapshot.tags;
     forged.summary = snapshot.summary;
     forged.time = snapshot.time.checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
     writer.commit(forged).await.unwrap();
     writer.close().await.unwrap();
-}
-
-fn directory(
-    writer: &holdfast_vault::Writer,
-    files: &BTreeMap<String, (BlobId, u64)>,
-    below: &str,
-) -> BlobId {
-    let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
-    for (path, (blob, size)) in files {
-        let Some(rest) = path.strip_prefix(below) else { continue };
-        match rest.split_once('/') {
-            None => {
-                let mut node = Node::new(rest, NodeKind::File);
-                (node.content, node.size) = (Some(vec![*blob]), *size);
-                nodes.insert(rest.to_owned(), node);
-            }
-            Some((name, _)) if !nodes.contains_key(name) => {
-                let mut node = Node::new(name, NodeKind::Dir);
-                node.subtree = Some(directory(writer, files, &format!("{below}{name}/")));
-                nodes.insert(name.to_owned(), node);
-            }
-            Some(_) => {}
-        }
-    }
-    writer.tree(&Tree { nodes: nodes.into_values().collect() }).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

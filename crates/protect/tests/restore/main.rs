@@ -9,6 +9,8 @@
 
 mod elsewhere;
 mod existing;
+#[path = "../support/files.rs"]
+mod files;
 mod hostile;
 mod scale;
 mod support;

@@ -2,6 +2,7 @@
 
 mod file;
 mod load;
+mod runs;
 mod table;
 
 #[cfg(fuzzing)]

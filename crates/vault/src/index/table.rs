@@ -1,12 +1,9 @@
-//! The index in memory: 48 bytes for each blob, in sorted runs.
-//!
-//! Blobs arrive in batches (an index file each). A shard keeps runs of entries sorted by name and
-//! merges a new run with older ones of similar length, as a log-structured merge tree does; so a
-//! search looks at a few runs, no memory is held in reserve, and adding costs a logarithm.
+//! The index in memory: where each blob lies.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use super::runs::Runs;
 use crate::id::{BlobId, BlobKind, PackId};
 use crate::pack::PackedBlob;
 
@@ -26,8 +23,8 @@ pub struct Position {
 }
 
 /// One blob in 48 bytes. The kind is the top bit of `length`; raw blobs have a `plain` of 0.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Entry {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
     id: BlobId,
     pack: u32,
     offset: u32,
@@ -38,10 +35,9 @@ struct Entry {
 const TREE: u32 = 1 << 31;
 /// No sealed blob is longer: the top bit of its length is used.
 pub(crate) const MAX_SEALED: u32 = TREE - 1;
-const SHARDS: usize = 256;
 
 impl Entry {
-    fn new(pack: u32, blob: &PackedBlob) -> Self {
+    pub(super) fn new(pack: u32, blob: &PackedBlob) -> Self {
         let kind = if blob.kind == BlobKind::Tree { TREE } else { 0 };
         let (id, offset, plain) = (blob.id, blob.offset, blob.uncompressed.unwrap_or(0));
         Self { id, pack, offset, length: blob.length | kind, plain }
@@ -61,52 +57,15 @@ impl Entry {
         }
     }
 
-    fn order(&self) -> (BlobId, BlobKind, u32, u32) {
+    /// What is looked for.
+    pub(super) fn key(&self) -> (BlobId, BlobKind) {
+        (self.id, self.kind())
+    }
+
+    /// What entries are sorted by: no two that differ are equal in it.
+    pub(super) fn order(&self) -> (BlobId, BlobKind, u32, u32) {
         (self.id, self.kind(), self.pack, self.offset)
     }
-}
-
-#[derive(Default)]
-struct Shard {
-    /// Each sorted, longest first.
-    runs: Vec<Box<[Entry]>>,
-}
-
-impl Shard {
-    fn add(&mut self, mut batch: Vec<Entry>) {
-        batch.sort_unstable_by_key(Entry::order);
-        batch.dedup();
-        let mut run = batch.into_boxed_slice();
-        while let Some(previous) = self.runs.pop_if(|previous| previous.len() < 2 * run.len()) {
-            run = merge(&previous, &run);
-        }
-        self.runs.push(run);
-    }
-
-    fn find<'s>(&'s self, kind: BlobKind, id: &'s BlobId) -> impl Iterator<Item = &'s Entry> {
-        self.runs.iter().flat_map(move |run| {
-            let start = run.partition_point(|entry| (entry.id, entry.kind()) < (*id, kind));
-            run[start..].iter().take_while(move |entry| entry.id == *id && entry.kind() == kind)
-        })
-    }
-}
-
-fn merge(a: &[Entry], b: &[Entry]) -> Box<[Entry]> {
-    let mut merged = Vec::with_capacity(a.len() + b.len());
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
-    while let (Some(left), Some(right)) = (a.peek(), b.peek()) {
-        let next = match left.order().cmp(&right.order()) {
-            std::cmp::Ordering::Less => a.next(),
-            std::cmp::Ordering::Greater => b.next(),
-            std::cmp::Ordering::Equal => {
-                b.next();
-                a.next()
-            }
-        };
-        merged.extend(next.copied());
-    }
-    merged.extend(a.chain(b).copied());
-    merged.into_boxed_slice()
 }
 
 #[derive(Default)]
@@ -116,33 +75,21 @@ struct Packs {
 }
 
 /// The positions of all blobs of a repository. Shared; readers do not wait for each other.
+#[derive(Default)]
 pub(crate) struct Index {
-    shards: Box<[RwLock<Shard>]>,
+    entries: RwLock<Runs>,
     packs: RwLock<Packs>,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
-        Self { shards, packs: RwLock::default() }
-    }
 }
 
 impl Index {
     /// Adds packs with their blobs.
     pub(crate) fn add<'p>(&self, packs: impl IntoIterator<Item = (PackId, &'p [PackedBlob])>) {
-        let mut batches: Vec<Vec<Entry>> = vec![Vec::new(); SHARDS];
+        let mut batch = Vec::new();
         for (id, blobs) in packs {
             let number = self.number(id);
-            for blob in blobs {
-                batches[shard_of(&blob.id)].push(Entry::new(number, blob));
-            }
+            batch.extend(blobs.iter().map(|blob| Entry::new(number, blob)));
         }
-        for (shard, batch) in self.shards.iter().zip(batches) {
-            if !batch.is_empty() {
-                shard.write().unwrap_or_else(PoisonError::into_inner).add(batch);
-            }
-        }
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).add(batch);
     }
 
     fn number(&self, id: PackId) -> u32 {
@@ -157,12 +104,12 @@ impl Index {
 
     /// Whether the blob lies in some pack.
     pub(crate) fn has(&self, kind: BlobKind, id: &BlobId) -> bool {
-        self.shard(id).find(kind, id).next().is_some()
+        self.entries().find(kind, id).next().is_some()
     }
 
     /// Where the blob lies; more than one place if it was stored more than once.
     pub(crate) fn locate(&self, kind: BlobKind, id: &BlobId) -> Vec<Location> {
-        let found: Vec<Entry> = self.shard(id).find(kind, id).copied().collect();
+        let found: Vec<Entry> = self.entries().find(kind, id).copied().collect();
         let packs = self.packs.read().unwrap_or_else(PoisonError::into_inner);
         let pack = |entry: &Entry| packs.ids.get(entry.pack as usize).copied();
         found.iter().filter_map(|entry| Some(Location { pack: pack(entry)?, blob: entry.blob() })).collect()
@@ -170,12 +117,12 @@ impl Index {
 
     /// Plain length of the blob in bytes.
     pub(crate) fn plain_length(&self, kind: BlobKind, id: &BlobId) -> Option<u32> {
-        self.shard(id).find(kind, id).next().map(|entry| entry.blob().plain_length())
+        self.entries().find(kind, id).next().map(|entry| entry.blob().plain_length())
     }
 
     /// Where the blob is read from, if it lies anywhere.
     pub(crate) fn position(&self, kind: BlobKind, id: &BlobId) -> Option<Position> {
-        self.shard(id).find(kind, id).next().map(|entry| Position { pack: entry.pack, offset: entry.offset })
+        self.entries().find(kind, id).next().map(|entry| Position { pack: entry.pack, offset: entry.offset })
     }
 
     /// All packs.
@@ -185,21 +132,12 @@ impl Index {
 
     /// Calls `each` with every entry and the number of its pack in [`Index::packs`].
     pub(crate) fn for_each(&self, mut each: impl FnMut(usize, &PackedBlob)) {
-        for shard in &self.shards {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            for entry in shard.runs.iter().flat_map(|run| run.iter()) {
-                each(entry.pack as usize, &entry.blob());
-            }
-        }
+        self.entries().iter().for_each(|entry| each(entry.pack as usize, &entry.blob()));
     }
 
-    fn shard(&self, id: &BlobId) -> std::sync::RwLockReadGuard<'_, Shard> {
-        self.shards[shard_of(id)].read().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> RwLockReadGuard<'_, Runs> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn shard_of(id: &BlobId) -> usize {
-    usize::from(id.as_bytes()[0])
 }
 
 #[cfg(test)]
@@ -248,13 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_48_bytes_and_runs_stay_few() {
+    fn an_entry_takes_48_bytes() {
         assert_eq!(size_of::<Entry>(), 48);
-        let mut shard = Shard::default();
-        for n in 0..1000 {
-            shard.add(vec![Entry::new(0, &blob(n, BlobKind::Data))]);
-        }
-        assert_eq!(shard.runs.iter().map(|run| run.len()).sum::<usize>(), 1000);
-        assert!(shard.runs.len() <= 11, "{}", shard.runs.len());
     }
 }

@@ -1,10 +1,13 @@
 //! Ten times the objects must take ten times the time and the same memory.
+//!
+//! The API server itself slows down with the number of its objects. What a bare list and a bare create loop lose is
+//! measured beside, so that Holdfast's own share is seen.
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::control_plane;
-use super::floor::count;
+use super::floor::{self, count};
 use super::measured::Measured;
 use super::program::Holdfast;
 use super::shape::{BYTES, Shape};
@@ -39,15 +42,16 @@ pub fn run_scale(arguments: &Arguments, mut report: Report) -> Result<Report> {
         judge(&mut report, &measured, counts, namespaces);
     }
     report.details.insert("costs".into(), measured.json()?);
-    for what in WORK {
+    for (what, floor) in WORK {
         report.hold(&format!("{what}_time"), 1.2);
+        report.hold(&format!("{what}_time_over_{floor}"), 1.2);
         report.hold(&format!("{what}_memory"), 1.2);
     }
     Ok(report)
 }
 
-/// What is measured.
-const WORK: [&str; 2] = ["capture", "restore"];
+/// What is measured, and what any client must do for it at least.
+const WORK: [(&str, &str); 2] = [("capture", "list"), ("restore", "create")];
 
 fn name(what: &str, shape: Shape) -> String {
     format!("{what} {} in {}", shape.count, shape.namespaces)
@@ -55,11 +59,14 @@ fn name(what: &str, shape: Shape) -> String {
 
 async fn measure(holdfast: &Holdfast, shape: Shape, runs: usize, measured: &mut Measured) -> Result<()> {
     let source = control_plane("source").await?;
-    shape.fill(&source.client()).await?;
+    measured.note(&name("create", shape), shape.fill(&source.client()).await?);
     for run in 0..runs {
         let directory = format!("{}-{}-{run}", shape.count, shape.namespaces);
         let vault = holdfast.vault(&directory, &source, &shape)?;
+        // Before and after: what the server has read once comes faster.
+        measured.note(&name("list", shape), floor::list(&source.client(), &shape).await?);
         measured.note(&name("capture", shape), vault.backup(&source)?);
+        measured.note(&name("list", shape), floor::list(&source.client(), &shape).await?);
         let target = control_plane("target").await?;
         measured.note(&name("restore", shape), vault.restore(&source, &target)?);
         let found = count(&target.client(), &shape).await?;
@@ -73,29 +80,33 @@ async fn measure(holdfast: &Holdfast, shape: Shape, runs: usize, measured: &mut 
 /// Growth of time per object and of memory from the fewest objects to the most.
 fn judge(report: &mut Report, measured: &Measured, counts: [usize; 3], namespaces: usize) {
     let mut rows = Vec::new();
-    for what in WORK {
-        let time = |count| {
-            let name = name(what, Shape { count, namespaces });
-            median(&measured.of(&name, |cost| cost.seconds))
-        };
-        let peak = |count| {
-            let name = name(what, Shape { count, namespaces });
-            measured.of(&name, |cost| cost.peak_rss_mib).into_iter().fold(0.0, f64::max)
-        };
+    let time = |what: &str, count| {
+        let name = name(what, Shape { count, namespaces });
+        median(&measured.of(&name, |cost| cost.seconds))
+    };
+    let peak = |what: &str, count| {
+        let name = name(what, Shape { count, namespaces });
+        measured.of(&name, |cost| cost.peak_rss_mib).into_iter().fold(0.0, f64::max)
+    };
+    let (few, many) = (counts[0], counts[counts.len() - 1]);
+    let growth = |what: &str| time(what, many) / many as f64 * few as f64 / time(what, few);
+    for (what, floor) in WORK {
         for count in counts {
-            let each = time(count) / count as f64 * 1e6;
+            let each = |what: &str| format!("{:.0} µs", time(what, count) / count as f64 * 1e6);
             rows.push(vec![
                 format!("{what} {count}"),
-                format!("{:.1} s", time(count)),
-                format!("{each:.0} µs"),
-                format!("{:.0} MiB", peak(count)),
+                format!("{:.1} s", time(what, count)),
+                each(what),
+                format!("{floor} {}", each(floor)),
+                format!("{:.0} MiB", peak(what, count)),
             ]);
-            report.note_peak("holdfast", peak(count));
+            report.note_peak("holdfast", peak(what, count));
         }
-        let (few, many) = (counts[0], counts[counts.len() - 1]);
-        report.note_ratio(&format!("{what}_time"), time(many) / many as f64 * few as f64 / time(few));
-        report.note_ratio(&format!("{what}_memory"), peak(many) / peak(few));
+        report.note_ratio(&format!("{what}_time"), growth(what));
+        report.note_ratio(&format!("{floor}_time"), growth(floor));
+        report.note_ratio(&format!("{what}_time_over_{floor}"), growth(what) / growth(floor));
+        report.note_ratio(&format!("{what}_memory"), peak(what, many) / peak(what, few));
     }
     let heading = format!("objects-scale ({namespaces} namespaces)");
-    report.table(&heading, &["", "time", "each", "peak memory"], rows);
+    report.table(&heading, &["", "time", "each", "floor", "peak memory"], rows);
 }

@@ -4,9 +4,8 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use clap::Args;
-use futures::{StreamExt, pin_mut};
-use holdfast_model::Outcome;
-use holdfast_protect::point::{self, ObjectEntry, OpenPoint, file_name};
+use holdfast_model::{ObjectRef, Outcome};
+use holdfast_protect::point::{self, ObjectEntry, OpenPoint};
 use holdfast_vault::NodeKind;
 use serde_json::Value;
 
@@ -77,7 +76,7 @@ impl Cat {
 
     /// The bytes as they were captured; with `-o json` or `-o yaml` in that form.
     async fn object(&self, session: &Session, wanted: &Wanted, open: &OpenPoint) -> anyhow::Result<()> {
-        let entry = self.search(wanted, open).await?;
+        let entry = self.search(session, wanted, open).await?;
         let json = open.read(&entry).await?;
         if !session.output.format().is_machine() {
             session.output.raw(&json)?;
@@ -88,19 +87,25 @@ impl Cat {
         session.output.show(&value, |_| String::new())
     }
 
-    async fn search(&self, wanted: &Wanted, open: &OpenPoint) -> anyhow::Result<ObjectEntry> {
-        let file = file_name(&wanted.name);
-        let is_wanted = |entry: &ObjectEntry| {
-            entry.path.rsplit('/').next() == Some(file.as_str())
-                && is_called(&entry.resource, &wanted.kind)
-                && (self.namespace.is_none() || self.namespace == entry.namespace)
-        };
+    async fn search(
+        &self,
+        session: &Session,
+        wanted: &Wanted,
+        open: &OpenPoint,
+    ) -> anyhow::Result<ObjectEntry> {
         let mut found: Vec<ObjectEntry> = Vec::new();
-        let objects = open.objects();
-        pin_mut!(objects);
-        while let Some(entry) = objects.next().await {
-            // What cannot be read is told by `point ls`; here it is only not the object.
-            found.extend(entry.ok().filter(is_wanted));
+        let types = open.point.kinds.iter().map(|kind| &kind.resource);
+        for of in types.filter(|of| is_called(of, &wanted.kind)) {
+            for namespace in open.namespaces(of).await? {
+                if self.namespace.is_some() && self.namespace != namespace {
+                    continue;
+                }
+                let object = ObjectRef { resource: of.clone(), namespace, name: wanted.name.clone() };
+                match open.object(&object).await {
+                    Ok(entry) => found.extend(entry),
+                    Err(error) => session.warn(&format!("{object}: {error}")),
+                }
+            }
         }
         match (found.pop(), found.is_empty()) {
             (Some(only), true) => Ok(only),

@@ -130,11 +130,11 @@ pub(super) fn is_called(resource: &holdfast_model::ResourceType, name: &str) -> 
 
 impl ObjectRow {
     fn of(entry: ObjectEntry) -> Self {
-        let file = entry.path.rsplit('/').next().unwrap_or_default();
+        let name = entry.name.clone().unwrap_or_else(|| entry.file().to_owned());
         Self {
             kind: entry.resource.plural_group(),
             namespace: entry.namespace,
-            name: entry.name.unwrap_or_else(|| file.to_owned()),
+            name,
             size: entry.size,
             path: entry.path,
         }
