@@ -86,10 +86,14 @@ pub struct VolumeResult {
     /// The PersistentVolume at the target; empty if there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub volume: String,
-    /// Files, directories and other entries written.
+    /// Files, directories and other entries that the volume holds.
     pub entries: u64,
-    /// Bytes of file content written.
+    /// Bytes of file content that the volume holds.
     pub bytes: u64,
+    /// Bytes that were written; fewer where something was there already, a snapshot of the storage
+    /// for instance.
+    #[serde(default)]
+    pub bytes_written: u64,
     /// Why, or what is to be known about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -163,6 +163,7 @@ fn result(claim: &Claim, verdict: Verdict, reason: String) -> VolumeResult {
         volume: String::new(),
         entries: 0,
         bytes: 0,
+        bytes_written: 0,
         reason,
     }
 }
@@ -193,6 +194,7 @@ fn book(session: &Session, claim: &Claim, restored: RestoredClaim) -> VolumeResu
         volume: restored.volume,
         entries: filled.entries,
         bytes: filled.bytes,
+        bytes_written: filled.bytes_written,
         ..result(claim, verdict, reason)
     }
 }
@@ -214,6 +216,7 @@ fn empty(session: &Session, claim: &EmptyClaim) -> VolumeResult {
         volume: String::new(),
         entries: 0,
         bytes: 0,
+        bytes_written: 0,
         reason,
     }
 }

@@ -6,6 +6,7 @@
 //! the next backup removes the rest.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use holdfast_cluster::{Cluster, Delete, ListOptions, Write, kinds};
 use holdfast_model::AppId;
@@ -28,6 +29,9 @@ const SNAPSHOT: &str = "holdfast.dev/snapshot";
 const CUT: &str = "holdfast.dev/cut";
 /// Annotation: the CSI driver that has it.
 const DRIVER: &str = "holdfast.dev/driver";
+
+/// How long the storage may take to delete a snapshot.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// A snapshot that the storage keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -99,13 +103,15 @@ pub(crate) async fn thin(cluster: &Cluster, application: &AppId, claim: &str, co
     Ok(())
 }
 
-/// Removes one; the storage deletes its snapshot.
+/// Removes one, and returns when the storage has deleted its snapshot.
 ///
 /// # Errors
-/// The cluster refuses.
+/// The cluster refuses, or the storage takes longer than a minute.
 pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
     let (snapshots, namespace) = (kinds::volume_snapshots(), Some(SYSTEM_NAMESPACE));
     cluster.delete(&snapshots, namespace, name, &Delete::default()).await?;
+    let (contents, what) = (kinds::volume_snapshot_contents(), "the kept snapshot to be gone");
+    cluster.wait(&contents, None, name, what, REMOVAL, |content| content.is_none()).await?;
     Ok(())
 }
 
