@@ -36,6 +36,13 @@ impl std::str::FromStr for PointRef {
     }
 }
 
+impl PointRef {
+    /// Whether it is the newest that is meant, whichever that is.
+    pub(crate) fn is_latest(&self) -> bool {
+        self.point == "latest"
+    }
+}
+
 /// A point, and where it lies.
 pub(crate) struct Chosen {
     /// The application it belongs to, with its vault.

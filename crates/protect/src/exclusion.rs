@@ -8,7 +8,7 @@ use holdfast_cluster::{
     Cluster, Created, Delete, Error as Cause, KeptLease, Lease, LeaseRequest, ListOptions, Write, kinds,
 };
 use holdfast_model::id::{AppId, RunId};
-use holdfast_model::label::{MANAGED_BY, PART, RUN, SYSTEM_NAMESPACE};
+use holdfast_model::label::{APPLICATION, MANAGED_BY, PART, RUN, SYSTEM_NAMESPACE};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +20,6 @@ use crate::progress::{Event, Observer, OwedHook};
 const TTL: Duration = Duration::from_secs(20);
 /// Value of [`PART`] on the records of runs.
 const PART_RUN: &str = "run";
-/// Label of a run's record: the application.
-const APPLICATION: &str = "holdfast.dev/application";
 /// Key of the record's content.
 const RECORD: &str = "run.json";
 

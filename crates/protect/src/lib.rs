@@ -15,6 +15,7 @@ pub mod point;
 pub mod progress;
 pub mod rbac;
 pub mod restore;
+pub mod standby;
 pub mod sweep;
 
 pub use error::{Error, Result};

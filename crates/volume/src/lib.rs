@@ -2,7 +2,8 @@
 //!
 //! [`files`] captures and restores one directory tree and knows neither Kubernetes nor pods.
 //! [`mover`] is what runs in a pod beside one volume. [`jobs`] starts movers that capture the
-//! volumes of claims, live or from [`snapshots`] of the storage, [`handover`] fills new claims and hands them to an application. [`system`]
+//! volumes of claims, live or from [`snapshots`] of the storage, [`handover`] fills new claims and hands them to an application. [`standby`] keeps
+//! volumes at another site as the points of an application come. [`system`]
 //! keeps the namespace that movers run in.
 //!
 //! Nothing here knows of plans, or of applications beyond the claims it is told of.
@@ -15,6 +16,7 @@ mod manifest;
 pub mod mover;
 mod settings;
 pub mod snapshots;
+pub mod standby;
 pub mod system;
 
 pub use error::{Error, Result};

@@ -39,6 +39,8 @@ pub(crate) mod part {
     pub(crate) const SNAPSHOT: &str = "snapshot";
     pub(crate) const VIEW: &str = "view";
     pub(crate) const KEPT: &str = "kept";
+    pub(crate) const STANDBY: &str = "standby";
+    pub(crate) const SAVED: &str = "saved";
 }
 
 /// Where a mover's pod may run.

@@ -15,6 +15,7 @@ pub(crate) mod rbac;
 pub(crate) mod restore;
 pub(crate) mod schema;
 pub(crate) mod snapshots;
+pub(crate) mod standby;
 pub(crate) mod sweep;
 pub(crate) mod vault;
 mod version;
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     Point(point::Command),
     /// Make an application run again from a recovery point, on any cluster
     Restore(restore::Restore),
+    /// Keep the volumes of an application ready at another cluster, and take over there
+    #[command(subcommand)]
+    Standby(standby::Command),
     /// List or remove the snapshots that the storage keeps after backups
     Snapshots(snapshots::Snapshots),
     /// Release and remove what dead runs left in a cluster
@@ -64,6 +68,7 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
         Command::Rbac(command) => command.run(session),
+        Command::Standby(command) => command.run(session),
         Command::Snapshots(command) => command.run(session),
         Command::Sweep(command) => command.run(session),
         Command::Schema(command) => command.run(session),

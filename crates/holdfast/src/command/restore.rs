@@ -12,7 +12,7 @@ use holdfast_protect::restore::{RestoreRequest, restore};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
-use crate::points::PointRef;
+use crate::points::{Chosen, PointRef};
 use crate::progress::run::observer;
 use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
 use crate::session::Session;
@@ -23,11 +23,11 @@ use crate::{interrupt, render};
 pub(crate) struct Restore {
     /// The point: APP/latest, APP/POINT, its id, or the beginning of its id
     #[arg(value_name = "POINT")]
-    point: PointRef,
+    pub(super) point: PointRef,
 
     /// Context (or name of a declared cluster) to restore to
     #[arg(long, value_name = "CONTEXT")]
-    to: String,
+    pub(super) to: String,
 
     /// Restore what was in namespace OLD to namespace NEW; may be given several times
     #[arg(long, value_name = "OLD=NEW")]
@@ -70,12 +70,19 @@ enum Differing {
 
 impl Restore {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let mapping = Mapping::parse(&self.namespace_map, &self.storage_class_map).map_err(|invalid| {
-            Error::Usage { what: invalid.to_string(), hint: "see `holdfast restore --help`" }
-        })?;
+        let mapping = self.mapping()?;
         let report = interrupt::run(async |cancel| self.restore(session, mapping, cancel).await)?;
         session.output.show(&report, |view| render::restore::report(&report, view))?;
         Ok(report.outcome)
+    }
+
+    /// Other names at the target, as they were given.
+    pub(super) fn mapping(&self) -> anyhow::Result<Mapping> {
+        let parsed = Mapping::parse(&self.namespace_map, &self.storage_class_map);
+        Ok(parsed.map_err(|invalid| Error::Usage {
+            what: invalid.to_string(),
+            hint: "see `holdfast restore --help`",
+        })?)
     }
 
     async fn restore(
@@ -85,6 +92,18 @@ impl Restore {
         cancel: CancellationToken,
     ) -> anyhow::Result<RestoreReport> {
         let chosen = session.find_point(&self.point).await?;
+        self.restore_chosen(session, chosen, mapping, false, cancel).await
+    }
+
+    /// Restores a point that was found; `standby` hands volumes over that stand by at the target.
+    pub(super) async fn restore_chosen(
+        &self,
+        session: &Session,
+        chosen: Chosen,
+        mapping: Mapping,
+        standby: bool,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<RestoreReport> {
         let target = session.open_cluster(Some(&self.to)).await?;
         let mut settings = self.movers.settings(&target.spec, &MoverLimits::default());
         settings.restore_devices = self.restore_devices;
@@ -98,6 +117,7 @@ impl Restore {
             point: chosen.summary,
             movers: access.map(|access| Movers { settings, access }),
             run: begun.id.clone(),
+            standby,
             mapping,
             existing: match self.existing {
                 Differing::Skip => Existing::Skip,

@@ -82,9 +82,25 @@ fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
     let bound = Instant::now() + LIMIT;
     // Those of other scenarios have a content that names them.
     while let Some(orphan) = orphan(&stand.a) {
-        assert!(Instant::now() < bound, "the storage keeps {orphan}, which nothing in the cluster names");
+        assert!(
+            Instant::now() < bound,
+            "the storage keeps {orphan}, which nothing in the cluster names:\n{}",
+            said_of(&stand.a, &orphan)
+        );
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// What the logs of a site's storage say of a snapshot.
+fn said_of(site: &Site, snapshot: &str) -> String {
+    let logs = std::fs::read_dir(site.logs_dir()).expect("logs").flatten();
+    let texts = logs.filter_map(|log| std::fs::read_to_string(log.path()).ok());
+    let lines: Vec<String> = texts
+        .flat_map(|text| {
+            text.lines().filter(|line| line.contains(snapshot)).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// A snapshot of the storage that no VolumeSnapshotContent names.

@@ -25,6 +25,7 @@ mod run;
 mod served;
 mod session;
 mod source;
+mod standing;
 mod tally;
 mod volumes;
 
@@ -35,6 +36,7 @@ use serde_json::Value;
 pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Verdict};
 pub use request::RestoreRequest;
 pub use run::restore;
+pub(crate) use standing::claims_of;
 pub use tally::OnObject;
 
 /// Places that were sent and are not in what the server stored.

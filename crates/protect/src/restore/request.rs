@@ -26,6 +26,8 @@ pub struct RestoreRequest {
     pub movers: Option<Movers>,
     /// Identity of this restore.
     pub run: RunId,
+    /// Volumes that stand by at the target are handed to the application instead of new ones.
+    pub standby: bool,
     /// Other names at the target.
     pub mapping: Mapping,
     /// What to do about objects that are there and differ.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use holdfast_model::restore::{KindReport, ObjectResult, Verdict};
 use holdfast_model::{Problem, ResourceType};
 
-use crate::progress::{Event, Observer};
+use crate::progress::{Event, Observer, Silent};
 
 /// Called with every object's result, created and unchanged ones included.
 pub type OnObject = Arc<dyn Fn(&ObjectResult) + Send + Sync>;
@@ -57,6 +57,11 @@ impl Tally {
         totals: BTreeMap<ResourceType, u64>,
     ) -> Self {
         Self { observer, on_object, totals, state: Mutex::default() }
+    }
+
+    /// A tally that nobody asks for.
+    pub(super) fn silent() -> Self {
+        Self::new(Arc::new(Silent), None, BTreeMap::new())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,7 +142,6 @@ mod tests {
     use holdfast_model::ObjectRef;
 
     use super::*;
-    use crate::progress::Silent;
 
     fn result(name: &str, verdict: Verdict) -> ObjectResult {
         let object =

@@ -8,6 +8,7 @@ use holdfast_model::restore::{ObjectResult, Verdict, VolumeResult, order, read};
 use holdfast_model::{GroupKind, Problem, ResourceType};
 use holdfast_volume::handover::{self, ClaimRestore, FillProgress, RestoreContext, RestoredClaim};
 use holdfast_volume::jobs::Placement;
+use holdfast_volume::standby;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -64,19 +65,13 @@ async fn fill(
     claims: Vec<Claim>,
     stop: &CancellationToken,
 ) -> Result<Vec<VolumeResult>> {
-    let names: Vec<ClaimName> = claims.iter().map(source_name).collect();
-    let groups = consumers(session, &names).await.groups(&names);
-    let mut by_name: BTreeMap<ClaimName, Claim> =
-        claims.into_iter().map(|claim| (source_name(&claim), claim)).collect();
-    let mut wanted: Vec<(Claim, ClaimRestore)> = Vec::new();
-    let mut results = Vec::new();
-    for group in &groups {
-        for claim in group.claims.iter().filter_map(|name| by_name.remove(name)) {
-            match restore_of(&claim, group) {
-                Ok(restore) => wanted.push((claim, restore)),
-                Err(problem) => results.push(book_failed(session, &claim, *problem)),
-            }
-        }
+    let (mut wanted, failed) = restores(session, claims).await;
+    let mut results: Vec<VolumeResult> =
+        failed.into_iter().map(|(claim, problem)| book_failed(session, &claim, problem)).collect();
+    if request.standby {
+        let mut restores: Vec<ClaimRestore> = wanted.iter().map(|(_, restore)| restore.clone()).collect();
+        standby::promote(&session.cluster, &request.point.application, &mut restores).await?;
+        wanted = wanted.into_iter().map(|(claim, _)| claim).zip(restores).collect();
     }
     let context = RestoreContext {
         run: request.run.clone(),
@@ -101,6 +96,27 @@ async fn fill(
     Ok(results)
 }
 
+/// How claims are filled: by whom they will be used decides where, and together with which.
+pub(super) async fn restores(
+    session: &Session,
+    claims: Vec<Claim>,
+) -> (Vec<(Claim, ClaimRestore)>, Vec<(Claim, Problem)>) {
+    let names: Vec<ClaimName> = claims.iter().map(source_name).collect();
+    let groups = consumers(session, &names).await.groups(&names);
+    let mut by_name: BTreeMap<ClaimName, Claim> =
+        claims.into_iter().map(|claim| (source_name(&claim), claim)).collect();
+    let (mut wanted, mut failed) = (Vec::new(), Vec::new());
+    for group in &groups {
+        for claim in group.claims.iter().filter_map(|name| by_name.remove(name)) {
+            match restore_of(&claim, group) {
+                Ok(restore) => wanted.push((claim, restore)),
+                Err(problem) => failed.push((claim, *problem)),
+            }
+        }
+    }
+    (wanted, failed)
+}
+
 /// A claim as it is called in the point.
 fn source_name(claim: &Claim) -> ClaimName {
     (claim.volume.namespace.clone(), claim.volume.claim.clone())
@@ -118,6 +134,7 @@ fn restore_of(claim: &Claim, group: &Group) -> Result<ClaimRestore, Box<Problem>
         snapshot,
         group: group.claims.first().map(|(_, name)| name.clone()).unwrap_or_default(),
         placement: placement(&group.pod),
+        standing: None,
     })
 }
 

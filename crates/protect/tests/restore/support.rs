@@ -104,6 +104,7 @@ impl Protected {
     pub async fn request(&self, cluster: &Cluster) -> RestoreRequest {
         let points = point::list(&self.repository).await.unwrap();
         RestoreRequest {
+            standby: false,
             cluster: cluster.clone(),
             repository: self.repository.clone(),
             point: points.newest().unwrap().clone(),

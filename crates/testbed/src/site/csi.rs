@@ -166,7 +166,10 @@ fn snapshot_class() -> String {
     let manifest = json!({
         "apiVersion": "snapshot.storage.k8s.io/v1",
         "kind": "VolumeSnapshotClass",
-        "metadata": { "name": SNAPSHOT_CLASS },
+        "metadata": {
+            "name": SNAPSHOT_CLASS,
+            "annotations": { "snapshot.storage.kubernetes.io/is-default-class": "true" },
+        },
         "driver": Driver::WithSnapshots.name(),
         "deletionPolicy": "Delete",
     });

@@ -1,22 +1,17 @@
 //! Fills the volumes of one group under claims of ours, by one mover.
 
-use std::collections::HashMap;
-
-use futures::future::BoxFuture;
-use holdfast_cluster::{Cluster, Delete, Propagation, Write, kinds};
-use holdfast_model::Problem;
+use holdfast_cluster::{Cluster, Delete, Write, kinds};
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use serde_json::json;
 
 use super::apply::refused;
+use super::mover::{Target, discard_mover, mover_failed, run_mover};
 use super::observe::observe;
 use super::record::{FILLED, FOR};
 use super::step::{Step, next};
-use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
-use crate::error::{Error, Result};
-use crate::jobs::{Followed, Launch, Observed, end, follow};
-use crate::manifest::{self, MountedVolume, MoverJob, VOLUME_PATH};
-use crate::mover::{Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
+use super::{ClaimRestore, Filled, RestoreContext};
+use crate::error::Result;
+use crate::manifest;
 use crate::settings::MoverSettings;
 use crate::snapshots::Local;
 
@@ -82,65 +77,23 @@ async fn run(
     for claim in claims {
         make_source(cluster, context, claim, &local).await?;
     }
-    let volumes: Vec<VolumeRestore> = claims
-        .iter()
-        .enumerate()
-        .map(|(n, claim)| VolumeRestore {
-            namespace: claim.namespace.clone(),
-            claim: claim.claim.clone(),
-            snapshot: claim.snapshot,
-            path: format!("{VOLUME_PATH}/{n}").into(),
-        })
-        .collect();
-    let spec = MoverSpec {
-        version: SPEC_VERSION,
-        run: context.run.clone(),
-        repository: context.access.limited(settings),
-        work: Work::Restore(RestoreWork {
-            volumes: volumes.clone(),
-            devices: settings.restore_devices,
-            setuid: settings.restore_setuid,
-        }),
-    };
-    let name = job_name(context, claims[0]);
-    let job = MoverJob {
-        name: &name,
-        run: &context.run,
-        subject: claims[0].subject(),
-        settings,
-        placement: &claims[0].placement,
-        volumes: claims.iter().enumerate().map(|(n, claim)| mounted(n, claim)).collect(),
-        restores: true,
-    };
-    let launch = match Launch::start(cluster, &job, &spec, settings.start_timeout).await {
-        Ok(launch) => launch,
+    let targets: Vec<Target<'_>> = claims.iter().map(|claim| Target::new(claim)).collect();
+    let ran = run_mover(cluster, settings, context, &job_name(context, claims[0]), &targets).await;
+    let filled = match ran {
+        Ok(filled) => filled,
         Err(error) => {
-            remove_job(cluster, &name).await;
             drop_local(cluster, claims).await;
             return Err(error);
         }
     };
-    let mut listener = Listener::new(context, &claims[0].group);
-    let followed = follow(cluster, &launch, settings.deadline, &mut listener).await;
-    end(cluster, settings, &launch).await;
-    let reason = listener.reason(&followed);
     let mut results = Vec::new();
-    for (claim, volume) in claims.iter().zip(&volumes) {
-        let proven = listener.proven(&proof(&context.access.password, &context.run, volume), volume);
-        results.push(match proven {
-            Some(filled) => mark_filled(cluster, claim).await.map(|()| filled),
-            None => Err(mover_failed(claim, &reason)),
+    for (claim, filled) in claims.iter().zip(filled) {
+        results.push(match filled {
+            Ok(filled) => mark_filled(cluster, claim).await.map(|()| filled),
+            Err(error) => Err(error),
         });
     }
     Ok(results)
-}
-
-fn mounted(n: usize, claim: &ClaimRestore) -> MountedVolume {
-    MountedVolume {
-        source: json!({"persistentVolumeClaim": {"claimName": claim.source_name()}}),
-        path: format!("{VOLUME_PATH}/{n}"),
-        read_only: false,
-    }
 }
 
 fn job_name(context: &RestoreContext, first: &ClaimRestore) -> String {
@@ -195,92 +148,6 @@ async fn mark_filled(cluster: &Cluster, claim: &ClaimRestore) -> Result<()> {
 pub(super) async fn discard(cluster: &Cluster, context: &RestoreContext, claims: &[ClaimRestore]) {
     // Which of the claims was the mover's first depends on what was filled before.
     for claim in claims {
-        remove_job(cluster, &job_name(context, claim)).await;
-    }
-}
-
-async fn remove_job(cluster: &Cluster, name: &str) {
-    let delete = Delete { propagation: Some(Propagation::Foreground), ..Delete::default() };
-    // What cannot be removed now ends by its deadline and is swept.
-    let _ = cluster.delete(&kinds::jobs(), Some(SYSTEM_NAMESPACE), name, &delete).await;
-}
-
-fn mover_failed(claim: &ClaimRestore, reason: &str) -> Error {
-    Error::Mover {
-        namespace: claim.namespace.clone(),
-        claim: claim.claim.clone(),
-        reason: reason.to_owned(),
-        hint: "restore again; what is there already is kept".to_owned(),
-    }
-}
-
-/// Collects what a mover says.
-struct Listener<'a> {
-    context: &'a RestoreContext,
-    group: &'a str,
-    restored: HashMap<String, Said>,
-    problems: Vec<(String, Problem)>,
-    failed: Option<String>,
-}
-
-struct Said {
-    proof: String,
-    filled: Filled,
-}
-
-impl<'a> Listener<'a> {
-    fn new(context: &'a RestoreContext, group: &'a str) -> Self {
-        Self { context, group, restored: HashMap::new(), problems: Vec::new(), failed: None }
-    }
-
-    /// What was done with this volume, if it was said with this proof.
-    fn proven(&mut self, proof: &str, volume: &VolumeRestore) -> Option<Filled> {
-        let subject = format!("{}/{}", volume.namespace, volume.claim);
-        let said = self.restored.remove(&subject).filter(|said| said.proof == proof)?;
-        let problems = self.problems.iter().filter(|(of, _)| *of == subject).map(|(_, problem)| Problem {
-            subject: format!("{subject}:{}", problem.subject),
-            ..problem.clone()
-        });
-        Some(Filled { problems: problems.collect(), ..said.filled })
-    }
-
-    fn reason(&self, followed: &Result<Followed>) -> String {
-        match (&self.failed, followed) {
-            (Some(message), _) => message.clone(),
-            (None, Ok(Followed::Ended { code, message })) => {
-                format!("it ended with exit code {code} ({message})")
-            }
-            (None, Ok(Followed::Gone)) => "its pod was deleted".to_owned(),
-            (None, Err(error)) => error.to_string(),
-        }
-    }
-}
-
-impl Observed for Listener<'_> {
-    fn event(&mut self, event: Event) -> BoxFuture<'_, Result<()>> {
-        match event {
-            Event::Progress { entries, bytes, bytes_moved, .. } => (self.context.progress)(FillProgress {
-                group: self.group.to_owned(),
-                entries,
-                bytes,
-                bytes_written: bytes_moved,
-            }),
-            Event::Problem { namespace, claim, problem } => {
-                self.problems.push((format!("{namespace}/{claim}"), problem));
-            }
-            Event::Restored { namespace, claim, entries, bytes, bytes_written, proof } => {
-                let filled = Filled { entries, bytes, bytes_written, problems: Vec::new() };
-                self.restored.insert(format!("{namespace}/{claim}"), Said { proof, filled });
-            }
-            Event::Failed { message, .. } => self.failed = Some(message),
-            Event::Phase { .. } | Event::Captured { .. } => {}
-        }
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn again(&mut self) {
-        self.restored.clear();
-        self.problems.clear();
-        self.failed = None;
+        discard_mover(cluster, &job_name(context, claim)).await;
     }
 }

@@ -12,6 +12,7 @@
 
 mod apply;
 mod fill;
+mod mover;
 mod observe;
 mod record;
 mod step;
@@ -24,6 +25,8 @@ use holdfast_model::{Problem, RunId};
 use holdfast_vault::SnapshotId;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use mover::{Target, discard_mover, run_mover};
 
 use crate::error::{Error, Result};
 use crate::jobs::Placement;
@@ -72,6 +75,9 @@ pub struct ClaimRestore {
     pub group: String,
     /// Scheduling constraints of the pod that will use it. The group's first claim's count.
     pub placement: Placement,
+    /// A claim of ours that holds the snapshot already and is handed over instead of a new one: one
+    /// that has stood by.
+    pub standing: Option<String>,
 }
 
 impl ClaimRestore {
@@ -196,6 +202,7 @@ mod tests {
             snapshot: SnapshotId::of(b"s"),
             group: group.into(),
             placement: Placement::default(),
+            standing: None,
         };
         let groups = grouped(vec![claim("a", "x", "pg"), claim("b", "x", "pg"), claim("a", "y", "pg")]);
         let order: Vec<Vec<usize>> =

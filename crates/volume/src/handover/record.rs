@@ -40,6 +40,9 @@ impl Record {
 impl ClaimRestore {
     /// Name of the claim of ours: the same in every run that restores this snapshot to this claim.
     pub(super) fn source_name(&self) -> String {
+        if let Some(standing) = &self.standing {
+            return standing.clone();
+        }
         manifest::name("restore", &[&self.namespace, &self.claim, &self.snapshot.to_string()])
     }
 
@@ -56,6 +59,12 @@ impl ClaimRestore {
             },
             "spec": self.spec(),
         })
+    }
+
+    /// The patch by which a claim that has stood by is one that was filled for this.
+    pub(crate) fn filled_by_standing(&self) -> Value {
+        let snapshot = self.snapshot.to_string();
+        json!({"metadata": {"annotations": {FOR: self.subject(), SNAPSHOT: snapshot, FILLED: snapshot}}})
     }
 
     /// The application's claim, bound to `volume`.
@@ -82,7 +91,7 @@ impl ClaimRestore {
     }
 
     /// What the claim asks for, without the volume and the source it had.
-    fn spec(&self) -> Value {
+    pub(crate) fn spec(&self) -> Value {
         let kept =
             ["accessModes", "resources", "storageClassName", "volumeMode", "volumeAttributesClassName"];
         let given = &self.manifest["spec"];

@@ -8,6 +8,7 @@ use crate::jobs::Placement;
 
 fn wanted() -> ClaimRestore {
     ClaimRestore {
+        standing: None,
         namespace: "shop".into(),
         claim: "data".into(),
         manifest: json!({"spec": {"accessModes": ["ReadWriteOnce"], "volumeName": "old"}}),

@@ -92,6 +92,7 @@ async fn say(progress: Arc<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mover::Before;
 
     #[test]
     fn a_proof_is_of_one_key_run_and_volume() {
@@ -100,6 +101,7 @@ mod tests {
             claim: claim.into(),
             snapshot: holdfast_vault::SnapshotId::of(b"s"),
             path: "/volume".into(),
+            before: Before::Nothing,
         };
         let run: RunId = "r1".parse().unwrap();
         let this = proof("key", &run, &volume("data"));

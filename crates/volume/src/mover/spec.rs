@@ -102,6 +102,28 @@ pub struct VolumeRestore {
     pub snapshot: SnapshotId,
     /// Directory of the new volume in the mover.
     pub path: PathBuf,
+    /// What the volume holds before.
+    #[serde(default, skip_serializing_if = "Before::is_nothing")]
+    pub before: Before,
+}
+
+/// What a volume holds before it is restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Before {
+    /// Nothing, or what an earlier run of the same restore left.
+    #[default]
+    Nothing,
+    /// Anything. What is not in the snapshot is removed.
+    Anything,
+    /// Exactly what this snapshot has.
+    Snapshot(SnapshotId),
+}
+
+impl Before {
+    fn is_nothing(&self) -> bool {
+        *self == Before::Nothing
+    }
 }
 
 impl MoverSpec {

@@ -26,8 +26,14 @@ pub(super) async fn adopt(
     patience: Duration,
 ) -> Result<Value> {
     let hand = Hand { cluster, names, taken, patience };
+    let mut retained: Option<Value> = None;
     for _ in 0..MOST_STEPS {
-        let seen = hand.look().await?;
+        let mut seen = hand.look().await?;
+        if (&seen.content, &seen.ours) == (&None, &None) {
+            // It went with its namespace, but after it had been retained: the storage still has the
+            // snapshot, and nobody else knows of it.
+            seen.content.clone_from(&retained);
+        }
         let step = next(&seen);
         match (step, seen.adopted.clone()) {
             (Step::Done, Some(adopted)) => return Ok(adopted),
@@ -37,7 +43,7 @@ pub(super) async fn adopt(
         match hand.apply(step, &seen).await {
             // A controller wrote first; what is there now decides.
             Err(Error::Cluster(error)) if error.is_conflict() || error.is_not_found() => {}
-            other => other?,
+            other => retained = other?.or(retained),
         }
     }
     Err(failed(
@@ -66,14 +72,16 @@ impl Hand<'_> {
         Ok(Seen { first, content, ours, adopted })
     }
 
-    async fn apply(&self, step: Step, seen: &Seen) -> Result<()> {
+    /// Does a step; gives the first content when it has been retained.
+    async fn apply(&self, step: Step, seen: &Seen) -> Result<Option<Value>> {
         let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
         let (names, write) = (self.names, Write::default());
         let content = seen.content.as_ref().unwrap_or(&Value::Null);
         match step {
             Step::Retain => {
                 let patch = manifest::retain(names, content);
-                self.cluster.merge_patch(&contents, None, &self.taken.content, &patch, &write).await?;
+                let patched = self.cluster.merge_patch(&contents, None, &self.taken.content, &patch, &write);
+                return Ok(Some(patched.await?));
             }
             Step::CreateContent => {
                 self.cluster.create(&contents, &manifest::content(names, content), &write).await?;
@@ -89,7 +97,7 @@ impl Hand<'_> {
             Step::DeleteContent => self.delete(&contents, None, content).await?,
             Step::Done | Step::Lost => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn ready(&self) -> Result<()> {

@@ -82,7 +82,11 @@ pub(crate) async fn keep(
 /// The cluster cannot be read. One without snapshots has none.
 pub async fn kept(cluster: &Cluster, application: Option<&AppId>) -> Result<Vec<Kept>> {
     let of = application.map(|id| format!(",{}={id}", label::APPLICATION)).unwrap_or_default();
-    let labels = Some(format!("{PART}={}{of}", part::KEPT));
+    found(cluster, &format!("{PART}={}{of}", part::KEPT)).await
+}
+
+async fn found(cluster: &Cluster, labels: &str) -> Result<Vec<Kept>> {
+    let labels = Some(labels.to_owned());
     let options = ListOptions { labels, ..ListOptions::in_namespace(SYSTEM_NAMESPACE) };
     let found = match cluster.list_all(&kinds::volume_snapshots(), options).await {
         Ok(found) => found,
@@ -92,6 +96,60 @@ pub async fn kept(cluster: &Cluster, application: Option<&AppId>) -> Result<Vec<
     let mut all: Vec<Kept> = found.iter().filter_map(|object| Kept::of(&object.parse().ok()?)).collect();
     all.sort_by(|a, b| (b.cut, &a.claim).cmp(&(a.cut, &b.claim)));
     Ok(all)
+}
+
+/// A standing claim that its storage is to keep as it is.
+pub(crate) struct Saving<'a> {
+    /// The application.
+    pub(crate) application: &'a AppId,
+    /// The claim that it stands by for, `namespace/name`.
+    pub(crate) subject: &'a str,
+    /// The standing claim.
+    pub(crate) claim: &'a str,
+    /// The snapshot in the vault that it holds.
+    pub(crate) snapshot: &'a str,
+    /// Now.
+    pub(crate) at: Timestamp,
+    /// Who takes it.
+    pub(crate) class: &'a str,
+    /// Its driver.
+    pub(crate) driver: &'a str,
+}
+
+impl Saving<'_> {
+    /// The VolumeSnapshot. Its name is that of what it holds, so that it is taken once.
+    pub(crate) fn manifest(&self) -> Value {
+        let (managed, by) = label::MANAGED_BY;
+        json!({
+            "apiVersion": "snapshot.storage.k8s.io/v1",
+            "kind": "VolumeSnapshot",
+            "metadata": {
+                "name": crate::manifest::name("standby", &[self.claim, self.snapshot]),
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": {managed: by, PART: part::SAVED, label::APPLICATION: self.application.as_str()},
+                "annotations": {
+                    SUBJECT: self.subject,
+                    SNAPSHOT: self.snapshot,
+                    CUT: self.at.to_string(),
+                    DRIVER: self.driver,
+                },
+            },
+            "spec": {
+                "volumeSnapshotClassName": self.class,
+                "source": {"persistentVolumeClaimName": self.claim},
+            },
+        })
+    }
+}
+
+/// Waits until a volume can be made of a VolumeSnapshot of ours.
+pub(crate) async fn ready(cluster: &Cluster, name: &str, subject: &str, patience: Duration) -> Result<()> {
+    let what = format!("the snapshot of {subject} to be ready");
+    let (snapshots, namespace) = (kinds::volume_snapshots(), Some(SYSTEM_NAMESPACE));
+    let is_ready =
+        |snapshot: Option<&Value>| snapshot.is_none_or(|snapshot| snapshot["status"]["readyToUse"] == true);
+    cluster.wait(&snapshots, namespace, name, &what, patience, is_ready).await?;
+    Ok(())
 }
 
 /// Removes what is kept of one claim beyond the newest `count`.
@@ -110,8 +168,8 @@ pub(crate) async fn thin(cluster: &Cluster, application: &AppId, claim: &str, co
 pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
     let (snapshots, namespace) = (kinds::volume_snapshots(), Some(SYSTEM_NAMESPACE));
     cluster.delete(&snapshots, namespace, name, &Delete::default()).await?;
-    let (contents, what) = (kinds::volume_snapshot_contents(), "the kept snapshot to be gone");
-    cluster.wait(&contents, None, name, what, REMOVAL, |content| content.is_none()).await?;
+    let what = "the kept snapshot to be gone";
+    cluster.wait(&snapshots, namespace, name, what, REMOVAL, |snapshot| snapshot.is_none()).await?;
     Ok(())
 }
 
@@ -142,7 +200,9 @@ pub(crate) struct Local {
 impl Local {
     /// Looks what a cluster has. What cannot be seen is not used.
     pub(crate) async fn find(cluster: &Cluster) -> Self {
-        let kept = kept(cluster, None).await.unwrap_or_default();
+        // What was saved of a standing volume is as good.
+        let labels = format!("{PART} in ({}, {})", part::KEPT, part::SAVED);
+        let kept = found(cluster, &labels).await.unwrap_or_default();
         if kept.is_empty() {
             return Self::default();
         }

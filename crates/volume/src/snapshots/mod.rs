@@ -22,7 +22,7 @@ pub(crate) use clear::clear_one;
 pub use clear::{Cleared, clear};
 pub(crate) use cut::{Taken, cut};
 pub use kept::{Kept, forget, kept};
-pub(crate) use kept::{Local, keep, thin};
+pub(crate) use kept::{Local, Saving, keep, ready, thin};
 pub(crate) use view::View;
 
 use crate::manifest::name;

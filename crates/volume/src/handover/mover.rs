@@ -1,0 +1,186 @@
+//! One mover that fills claims of ours, and what is believed of what it says.
+
+use std::collections::HashMap;
+
+use futures::future::BoxFuture;
+use holdfast_cluster::{Cluster, Delete, Propagation, kinds};
+use holdfast_model::Problem;
+use holdfast_model::label::SYSTEM_NAMESPACE;
+use serde_json::json;
+
+use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
+use crate::error::{Error, Result};
+use crate::jobs::{Followed, Launch, Observed, end, follow};
+use crate::manifest::{MountedVolume, MoverJob, VOLUME_PATH};
+use crate::mover::{Before, Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
+use crate::settings::MoverSettings;
+
+/// A claim of ours that is to hold a snapshot.
+pub(crate) struct Target<'a> {
+    /// Its name, in `holdfast-system`.
+    pub(crate) claim: String,
+    /// What it is to hold, and for whom.
+    pub(crate) restore: &'a ClaimRestore,
+    /// What it holds before.
+    pub(crate) before: Before,
+}
+
+impl<'a> Target<'a> {
+    /// A new claim.
+    pub(super) fn new(restore: &'a ClaimRestore) -> Self {
+        Self { claim: restore.source_name(), restore, before: Before::Nothing }
+    }
+}
+
+/// Runs one mover for these claims, placed as the first of them wants, and believes only what it
+/// proves. What became of each is in their order.
+pub(crate) async fn run_mover(
+    cluster: &Cluster,
+    settings: &MoverSettings,
+    context: &RestoreContext,
+    name: &str,
+    targets: &[Target<'_>],
+) -> Result<Vec<Result<Filled>>> {
+    let Some(first) = targets.first() else { return Ok(Vec::new()) };
+    let volumes: Vec<VolumeRestore> = targets
+        .iter()
+        .enumerate()
+        .map(|(n, target)| VolumeRestore {
+            namespace: target.restore.namespace.clone(),
+            claim: target.restore.claim.clone(),
+            snapshot: target.restore.snapshot,
+            path: format!("{VOLUME_PATH}/{n}").into(),
+            before: target.before,
+        })
+        .collect();
+    let spec = MoverSpec {
+        version: SPEC_VERSION,
+        run: context.run.clone(),
+        repository: context.access.limited(settings),
+        work: Work::Restore(RestoreWork {
+            volumes: volumes.clone(),
+            devices: settings.restore_devices,
+            setuid: settings.restore_setuid,
+        }),
+    };
+    let job = MoverJob {
+        name,
+        run: &context.run,
+        subject: first.restore.subject(),
+        settings,
+        placement: &first.restore.placement,
+        volumes: targets.iter().enumerate().map(|(n, target)| mounted(n, target)).collect(),
+        restores: true,
+    };
+    let launch = match Launch::start(cluster, &job, &spec, settings.start_timeout).await {
+        Ok(launch) => launch,
+        Err(error) => {
+            discard_mover(cluster, name).await;
+            return Err(error);
+        }
+    };
+    let mut listener = Listener::new(context, &first.restore.group);
+    let followed = follow(cluster, &launch, settings.deadline, &mut listener).await;
+    end(cluster, settings, &launch).await;
+    let reason = listener.reason(&followed);
+    let believed = targets.iter().zip(&volumes).map(|(target, volume)| {
+        let proven = listener.proven(&proof(&context.access.password, &context.run, volume), volume);
+        proven.ok_or_else(|| mover_failed(target.restore, &reason))
+    });
+    Ok(believed.collect())
+}
+
+fn mounted(n: usize, target: &Target<'_>) -> MountedVolume {
+    MountedVolume {
+        source: json!({"persistentVolumeClaim": {"claimName": target.claim}}),
+        path: format!("{VOLUME_PATH}/{n}"),
+        read_only: false,
+    }
+}
+
+/// Removes a mover, however far it is.
+pub(crate) async fn discard_mover(cluster: &Cluster, name: &str) {
+    let delete = Delete { propagation: Some(Propagation::Foreground), ..Delete::default() };
+    // What cannot be removed now ends by its deadline and is swept.
+    let _ = cluster.delete(&kinds::jobs(), Some(SYSTEM_NAMESPACE), name, &delete).await;
+}
+
+pub(super) fn mover_failed(claim: &ClaimRestore, reason: &str) -> Error {
+    Error::Mover {
+        namespace: claim.namespace.clone(),
+        claim: claim.claim.clone(),
+        reason: reason.to_owned(),
+        hint: "run it again; what is there already is kept".to_owned(),
+    }
+}
+
+/// Collects what a mover says.
+struct Listener<'a> {
+    context: &'a RestoreContext,
+    group: &'a str,
+    restored: HashMap<String, Said>,
+    problems: Vec<(String, Problem)>,
+    failed: Option<String>,
+}
+
+struct Said {
+    proof: String,
+    filled: Filled,
+}
+
+impl<'a> Listener<'a> {
+    fn new(context: &'a RestoreContext, group: &'a str) -> Self {
+        Self { context, group, restored: HashMap::new(), problems: Vec::new(), failed: None }
+    }
+
+    /// What was done with this volume, if it was said with this proof.
+    fn proven(&mut self, proof: &str, volume: &VolumeRestore) -> Option<Filled> {
+        let subject = format!("{}/{}", volume.namespace, volume.claim);
+        let said = self.restored.remove(&subject).filter(|said| said.proof == proof)?;
+        let problems = self.problems.iter().filter(|(of, _)| *of == subject).map(|(_, problem)| Problem {
+            subject: format!("{subject}:{}", problem.subject),
+            ..problem.clone()
+        });
+        Some(Filled { problems: problems.collect(), ..said.filled })
+    }
+
+    fn reason(&self, followed: &Result<Followed>) -> String {
+        match (&self.failed, followed) {
+            (Some(message), _) => message.clone(),
+            (None, Ok(Followed::Ended { code, message })) => {
+                format!("it ended with exit code {code} ({message})")
+            }
+            (None, Ok(Followed::Gone)) => "its pod was deleted".to_owned(),
+            (None, Err(error)) => error.to_string(),
+        }
+    }
+}
+
+impl Observed for Listener<'_> {
+    fn event(&mut self, event: Event) -> BoxFuture<'_, Result<()>> {
+        match event {
+            Event::Progress { entries, bytes, bytes_moved, .. } => (self.context.progress)(FillProgress {
+                group: self.group.to_owned(),
+                entries,
+                bytes,
+                bytes_written: bytes_moved,
+            }),
+            Event::Problem { namespace, claim, problem } => {
+                self.problems.push((format!("{namespace}/{claim}"), problem));
+            }
+            Event::Restored { namespace, claim, entries, bytes, bytes_written, proof } => {
+                let filled = Filled { entries, bytes, bytes_written, problems: Vec::new() };
+                self.restored.insert(format!("{namespace}/{claim}"), Said { proof, filled });
+            }
+            Event::Failed { message, .. } => self.failed = Some(message),
+            Event::Phase { .. } | Event::Captured { .. } => {}
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn again(&mut self) {
+        self.restored.clear();
+        self.problems.clear();
+        self.failed = None;
+    }
+}
