@@ -15,6 +15,8 @@ use crate::manifest::part;
 /// Tells the storage's sidecar that a content goes for good, where no VolumeSnapshot is there whose
 /// deletion would say so.
 const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
+/// How often it is looked whether something is left.
+const ROUNDS: usize = 4;
 /// How long one object may take to go; what takes longer goes on without us.
 const END: Duration = Duration::from_secs(60);
 
@@ -54,13 +56,34 @@ async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
     for claim in listed(cluster, &claims, Some(SYSTEM_NAMESPACE), part::VIEW, which).await? {
         remove(cluster, &claims, &claim, &mut cleared).await;
     }
+    // What a controller did meanwhile, going by what it saw before, is seen in the next round.
+    for _ in 0..ROUNDS {
+        let left = Left::look(cluster, which).await?;
+        if left.is_empty() {
+            break;
+        }
+        for content in left.unheld() {
+            if let Err(error) = hold(cluster, content).await {
+                cleared.problems.push(problem(
+                    &kinds::volume_snapshot_contents(),
+                    None,
+                    &name(content),
+                    &error,
+                ));
+            }
+        }
+        let left = Left::look(cluster, which).await?;
+        carry_out(cluster, left.removals(), &mut cleared).await;
+        if !cleared.problems.is_empty() {
+            break;
+        }
+    }
+    Ok(cleared)
+}
+
+async fn carry_out(cluster: &Cluster, removals: Vec<Removal>, cleared: &mut Cleared) {
     let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
-    let mut left = Left {
-        snapshots: listed(cluster, &snapshots, None, part::SNAPSHOT, which).await?,
-        contents: listed(cluster, &contents, None, part::SNAPSHOT, which).await?,
-    };
-    left.add_unlabelled(cluster).await?;
-    for Removal { content, object, patch } in left.removals() {
+    for Removal { content, object, patch } in removals {
         let of = if content { &contents } else { &snapshots };
         if let Some((name, patch)) = patch
             && let Err(error) = cluster.merge_patch(&contents, None, &name, &patch, &Write::default()).await
@@ -69,9 +92,37 @@ async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
             cleared.problems.push(problem(&contents, None, &name, &error));
             continue;
         }
-        remove(cluster, of, &object, &mut cleared).await;
+        remove(cluster, of, &object, cleared).await;
     }
-    Ok(cleared)
+}
+
+/// Has the snapshot controller take a content of ours in hand, by the VolumeSnapshot that it was made
+/// for: before that its deletion deletes nothing of the storage's.
+async fn hold(cluster: &Cluster, content: &Value) -> Result<(), holdfast_cluster::Error> {
+    let snapshot = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshot",
+        "metadata": {
+            "name": content["spec"]["volumeSnapshotRef"]["name"],
+            "namespace": SYSTEM_NAMESPACE,
+            "labels": content["metadata"]["labels"],
+        },
+        "spec": {"source": {"volumeSnapshotContentName": content["metadata"]["name"]}},
+    });
+    cluster.create(&kinds::volume_snapshots(), &snapshot, &Write::default()).await?;
+    let (contents, what) = (kinds::volume_snapshot_contents(), "the snapshot controller to know of it");
+    let held = |content: Option<&Value>| content.is_none_or(is_held);
+    cluster.wait(&contents, None, &name(content), what, END, held).await?;
+    Ok(())
+}
+
+/// Whether the snapshot controller sees to it that the deletion of a content is one of the storage's.
+fn is_held(content: &Value) -> bool {
+    content["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Labelled objects of one part. What may not be looked for everywhere is looked
@@ -114,7 +165,27 @@ struct Removal {
     patch: Option<(String, Value)>,
 }
 
+impl Removal {
+    fn of_snapshot(snapshot: &Value) -> Self {
+        Self { content: false, object: snapshot.clone(), patch: None }
+    }
+}
+
 impl Left {
+    async fn look(cluster: &Cluster, which: Which<'_>) -> Result<Self> {
+        let mut left = Self {
+            snapshots: listed(cluster, &kinds::volume_snapshots(), None, part::SNAPSHOT, which).await?,
+            contents: listed(cluster, &kinds::volume_snapshot_contents(), None, part::SNAPSHOT, which)
+                .await?,
+        };
+        left.add_unlabelled(cluster).await?;
+        Ok(left)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.snapshots.is_empty() && self.contents.is_empty()
+    }
+
     /// Adds the contents of VolumeSnapshots that died before their content was labelled.
     async fn add_unlabelled(&mut self, cluster: &Cluster) -> Result<()> {
         let bound: Vec<String> = self.snapshots.iter().filter_map(bound_content).map(str::to_owned).collect();
@@ -138,34 +209,48 @@ impl Left {
         })
     }
 
-    /// Whether a content of ours has taken over the snapshot of this first content.
-    fn is_taken_over(&self, content: &Value) -> bool {
-        let handle = &content["status"]["snapshotHandle"];
+    fn ours(&self) -> impl Iterator<Item = &Value> {
+        self.contents.iter().filter(|content| content["spec"]["source"]["snapshotHandle"].is_string())
+    }
+
+    fn firsts(&self) -> impl Iterator<Item = &Value> {
+        self.contents.iter().filter(|content| !content["spec"]["source"]["snapshotHandle"].is_string())
+    }
+
+    /// Contents of ours that nobody has in hand, while there is no first one any more that could have
+    /// the storage's snapshot deleted.
+    fn unheld(&self) -> impl Iterator<Item = &Value> {
+        let first = |ours: &Value| {
+            let handle = &ours["spec"]["source"]["snapshotHandle"];
+            self.firsts().any(|first| first["status"]["snapshotHandle"] == *handle)
+        };
+        self.ours().filter(move |content| !is_held(content) && !first(content))
+    }
+
+    /// Whether a content of ours will have the snapshot of this first content deleted.
+    fn is_taken_over(&self, first: &Value) -> bool {
+        let handle = &first["status"]["snapshotHandle"];
+        let mut ours = self.ours();
         handle.is_string()
-            && self.contents.iter().any(|other| other["spec"]["source"]["snapshotHandle"] == *handle)
+            && ours.any(|ours| ours["spec"]["source"]["snapshotHandle"] == *handle && is_held(ours))
     }
 
     /// First what no longer deletes anything, then what does.
     fn removals(&self) -> Vec<Removal> {
-        let ours = |content: &&Value| content["spec"]["source"]["snapshotHandle"].is_string();
-        let (ours, firsts): (Vec<&Value>, Vec<&Value>) = self.contents.iter().partition(ours);
         let mut removals = Vec::new();
         let bound: Vec<&Value> =
             self.contents.iter().filter_map(|content| self.snapshot_of(content)).collect();
         let unbound = self.snapshots.iter().filter(|snapshot| !bound.contains(snapshot));
-        removals.extend(unbound.map(|snapshot| Removal {
-            content: false,
-            object: snapshot.clone(),
-            patch: None,
-        }));
-        for content in firsts {
-            self.remove(
-                content,
-                if self.is_taken_over(content) { "Retain" } else { "Delete" },
-                &mut removals,
-            );
+        removals.extend(unbound.map(Removal::of_snapshot));
+        for content in self.ours().filter(|content| !is_held(content)) {
+            removals.extend(self.snapshot_of(content).map(Removal::of_snapshot));
+            removals.push(Removal { content: true, object: content.clone(), patch: None });
         }
-        for content in ours {
+        for content in self.firsts() {
+            let policy = if self.is_taken_over(content) { "Retain" } else { "Delete" };
+            self.remove(content, policy, &mut removals);
+        }
+        for content in self.ours().filter(|content| is_held(content)) {
             self.remove(content, "Delete", &mut removals);
         }
         removals
@@ -240,12 +325,14 @@ mod tests {
     }
 
     fn first(policy: &str) -> Value {
-        json!({"metadata": {"name": "c1"}, "spec": {"deletionPolicy": policy, "source": {"volumeHandle": "v"},
+        json!({"metadata": {"name": "c1", "finalizers": ["bound"]}, "spec": {"deletionPolicy": policy, "source": {"volumeHandle": "v"},
             "volumeSnapshotRef": {"namespace": "shop", "name": "s"}}, "status": {"snapshotHandle": "h"}})
     }
 
-    fn ours() -> Value {
-        json!({"metadata": {"name": "c2"}, "spec": {"deletionPolicy": "Delete", "source": {"snapshotHandle": "h"},
+    /// A content of ours that the snapshot controller knows of, or has not come to yet.
+    fn ours(held: bool) -> Value {
+        let finalizers = if held { json!(["bound"]) } else { Value::Null };
+        json!({"metadata": {"name": "c2", "finalizers": finalizers}, "spec": {"deletionPolicy": "Delete", "source": {"snapshotHandle": "h"},
             "volumeSnapshotRef": {"namespace": SYSTEM_NAMESPACE, "name": "s"}}, "status": {}})
     }
 
@@ -257,7 +344,7 @@ mod tests {
         let mut end = |contents: &mut Vec<Value>, name: &str, told: bool| {
             let at = contents.iter().position(|content| content["metadata"]["name"] == name);
             let content = contents.remove(at.expect("it is removed once"));
-            if content["spec"]["deletionPolicy"] == "Delete" {
+            if content["spec"]["deletionPolicy"] == "Delete" && is_held(&content) {
                 assert!(told || content["metadata"]["annotations"][BEING_DELETED] == "yes", "it would stay");
                 deletions += 1;
             }
@@ -277,6 +364,7 @@ mod tests {
             let of = |content: &Value| {
                 content["spec"]["volumeSnapshotRef"]["namespace"] == object["metadata"]["namespace"]
                     && content["spec"]["deletionPolicy"] == "Delete"
+                    && is_held(content)
             };
             if let Some(name) =
                 contents.iter().find(|content| of(content)).map(|content| content["metadata"]["name"].clone())
@@ -296,14 +384,25 @@ mod tests {
             ("a class that retains", vec![of_app.clone()], vec![first("Retain")]),
             ("after it was retained", vec![of_app.clone()], vec![first("Retain")]),
             ("the namespace went then", vec![], vec![first("Retain")]),
-            ("with ours made", vec![of_app.clone()], vec![first("Retain"), ours()]),
-            ("with both made", vec![of_app, of_ours.clone()], vec![first("Retain"), ours()]),
-            ("the namespace went with both made", vec![of_ours.clone()], vec![first("Retain"), ours()]),
-            ("taken over", vec![of_ours], vec![ours()]),
-            ("ours without its snapshot", vec![], vec![ours()]),
+            ("with ours made", vec![of_app.clone()], vec![first("Retain"), ours(false)]),
+            ("and the namespace gone", vec![], vec![first("Retain"), ours(false)]),
+            ("with both made", vec![of_app.clone(), of_ours.clone()], vec![first("Retain"), ours(true)]),
+            ("with both made just now", vec![of_app, of_ours.clone()], vec![first("Retain"), ours(false)]),
+            ("the namespace went with both made", vec![of_ours.clone()], vec![first("Retain"), ours(true)]),
+            ("taken over", vec![of_ours], vec![ours(true)]),
         ] {
             assert_eq!(deletions(&Left { snapshots, contents }), 1, "{what}");
         }
+    }
+
+    #[test]
+    fn a_content_that_nobody_has_in_hand_is_held_first() {
+        let alone = Left { snapshots: vec![], contents: vec![ours(false)] };
+        assert_eq!(alone.unheld().count(), 1);
+        let with_first = Left { snapshots: vec![], contents: vec![ours(false), first("Retain")] };
+        assert_eq!(with_first.unheld().count(), 0);
+        let held = Left { snapshots: vec![], contents: vec![ours(true)] };
+        assert_eq!(held.unheld().count(), 0);
     }
 
     #[test]
