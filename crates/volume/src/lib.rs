@@ -1,19 +1,26 @@
 //! Bytes between a volume and a vault.
 //!
-//! [`files`] captures and restores one directory tree and knows neither Kubernetes nor pods.
+//! [`files`] captures and restores one directory tree, [`blocks`] one block device; neither knows
+//! Kubernetes or pods.
 //! [`mover`] is what runs in a pod beside one volume. [`jobs`] starts movers that capture the
 //! volumes of claims, [`handover`] fills new claims and hands them to an application. [`system`]
 //! keeps the namespace that movers run in.
 //!
 //! Nothing here knows of plans, or of applications beyond the claims it is told of.
 
+pub mod blocks;
 mod error;
 pub mod files;
+mod findings;
 pub mod handover;
 pub mod jobs;
 mod manifest;
 pub mod mover;
+mod progress;
+mod restored;
+mod root;
 mod settings;
+mod sparse;
 pub mod system;
 
 pub use error::{Error, Result};

@@ -15,8 +15,8 @@ use super::step::{Step, next};
 use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
 use crate::error::{Error, Result};
 use crate::jobs::{Followed, Launch, Observed, end, follow};
-use crate::manifest::{self, MountedVolume, MoverJob, VOLUME_PATH};
-use crate::mover::{Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
+use crate::manifest::{self, MountedKind, MountedVolume, MoverJob, VOLUME_PATH};
+use crate::mover::{Event, MoverSpec, RestoreMode, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
 use crate::settings::MoverSettings;
 
 /// Fills what is not filled. For each claim: what this run's mover did, `None` if there was
@@ -88,6 +88,7 @@ async fn run(
             claim: claim.claim.clone(),
             snapshot: claim.snapshot,
             path: format!("{VOLUME_PATH}/{n}").into(),
+            mode: RestoreMode::Files,
         })
         .collect();
     let spec = MoverSpec {
@@ -135,6 +136,7 @@ async fn run(
 fn mounted(n: usize, claim: &ClaimRestore) -> MountedVolume {
     MountedVolume {
         source: json!({"persistentVolumeClaim": {"claimName": claim.source_name()}}),
+        kind: MountedKind::Directory,
         path: format!("{VOLUME_PATH}/{n}"),
         read_only: false,
     }

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::files::{Findings, REPORT_FILE};
-use crate::manifest::{self, CONTAINER, GATE, MountedVolume, MoverJob, Placement, VOLUME_PATH};
-use crate::mover::{CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work};
+use crate::manifest::{self, CONTAINER, GATE, MountedKind, MountedVolume, MoverJob, Placement, VOLUME_PATH};
+use crate::mover::{CaptureMode, CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work};
 
 /// How often a claim is tried: the pod it is read from may be replaced meanwhile, by a rollout
 /// for instance, and then by another.
@@ -145,6 +145,7 @@ impl Driver<'_> {
             placement: &placement,
             volumes: vec![MountedVolume {
                 source: json!({"hostPath": {"path": source.directory, "type": "Directory"}}),
+                kind: MountedKind::Directory,
                 path: VOLUME_PATH.to_owned(),
                 read_only: true,
             }],
@@ -284,6 +285,7 @@ impl Driver<'_> {
                 namespace: self.request.namespace.clone(),
                 claim: self.request.claim.clone(),
                 path: VOLUME_PATH.into(),
+                mode: CaptureMode::Files,
                 cluster: cluster.name().to_owned(),
                 tags,
                 parent: self.parent,
