@@ -26,6 +26,62 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// What is to be captured or restored as a block volume cannot be used as one.
+    #[error("cannot use {path} as a block volume: {source}; check that the device is given to the mover")]
+    Device {
+        /// The device or file.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A piece of a block volume cannot be read.
+    #[error(
+        "cannot read {path} at byte {offset}: {source}; see the node's kernel log and the health of the storage below it"
+    )]
+    Read {
+        /// The device or file.
+        path: String,
+        /// First byte that could not be read.
+        offset: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A piece of a block volume cannot be written.
+    #[error(
+        "cannot write {path} at byte {offset}: {source}; see the node's kernel log and the health of the storage below it"
+    )]
+    Write {
+        /// The device or file.
+        path: String,
+        /// First byte that could not be written.
+        offset: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The target of a block volume's restore is smaller than the volume.
+    #[error(
+        "{path} has {size} bytes, but the volume in the recovery point has {needed}; restore into a claim at least as large"
+    )]
+    TooSmall {
+        /// The device or file.
+        path: String,
+        /// Its bytes.
+        size: u64,
+        /// Bytes of the volume.
+        needed: u64,
+    },
+    /// What was written to a block volume reads back as something else.
+    #[error(
+        "{path} does not keep what is written to it: {count} extents read back differently, the first at byte {offset}; the storage below it is broken, use another"
+    )]
+    Differs {
+        /// The device or file.
+        path: String,
+        /// Where the first such extent begins.
+        offset: u64,
+        /// How many there are.
+        count: u64,
+    },
     /// The kernel lacks what safe walking needs.
     #[error(
         "this node's kernel or its seccomp profile refuses openat2(2), without which a hostile volume could lead the mover astray; use a kernel from 5.6 on and a runtime whose default profile allows it"
@@ -120,6 +176,11 @@ impl Error {
             Error::Cluster(error) => error.code(),
             Error::Snapshot { .. } => "volume.snapshot",
             Error::Root { .. } => "volume.root",
+            Error::Device { .. } => "volume.device",
+            Error::Read { .. } => "volume.read",
+            Error::Write { .. } => "volume.write",
+            Error::TooSmall { .. } => "volume.too_small",
+            Error::Differs { .. } => "volume.differs",
             Error::NoOpenat2 => "volume.no_openat2",
             Error::Full { .. } => "volume.full",
             Error::Stopped => "volume.stopped",

@@ -1,21 +1,28 @@
 //! Bytes between a volume and a vault.
 //!
-//! [`files`] captures and restores one directory tree and knows neither Kubernetes nor pods.
+//! [`files`] captures and restores one directory tree, [`blocks`] one block device; neither knows
+//! Kubernetes or pods.
 //! [`mover`] is what runs in a pod beside one volume. [`jobs`] starts movers that capture the
-//! volumes of claims, live or from [`snapshots`] of the storage, [`handover`] fills new claims and hands them to an application. [`standby`] keeps
-//! volumes at another site as the points of an application come. [`system`]
-//! keeps the namespace that movers run in.
+//! volumes of claims, live or from [`snapshots`] of the storage, [`handover`] fills new claims and hands
+//! them to an application, [`standby`] keeps volumes at another site as the points of an application
+//! come. [`system`] keeps the namespace that movers run in.
 //!
 //! Nothing here knows of plans, or of applications beyond the claims it is told of.
 
+pub mod blocks;
 mod error;
 pub mod files;
+mod findings;
 pub mod handover;
 pub mod jobs;
 mod manifest;
 pub mod mover;
+mod progress;
+mod restored;
+mod root;
 mod settings;
 pub mod snapshots;
+mod sparse;
 pub mod standby;
 pub mod system;
 

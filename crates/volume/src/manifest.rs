@@ -15,6 +15,8 @@ pub(crate) const SERVICE_ACCOUNT: &str = "holdfast-mover";
 pub(crate) const CONTAINER: &str = "mover";
 /// Where the mover finds a volume; several are numbered.
 pub(crate) const VOLUME_PATH: &str = "/volume";
+/// Where the mover finds a raw device; several are numbered.
+pub(crate) const DEVICE_PATH: &str = "/dev/volume";
 /// Socket of the mover's gate.
 pub(crate) const GATE: &str = "/run/holdfast/gate";
 /// The mover's instructions, in memory.
@@ -60,10 +62,39 @@ pub struct Placement {
 /// One volume of a mover.
 #[derive(Debug, Clone)]
 pub(crate) struct MountedVolume {
-    /// The volume's source: `hostPath` or `persistentVolumeClaim`.
+    /// The volume's source: `hostPath` or `persistentVolumeClaim`; the latter for a device, since
+    /// the kubelet lets a container use no other.
     pub(crate) source: Value,
+    pub(crate) kind: MountedKind,
+    /// Where the mover finds it.
     pub(crate) path: String,
     pub(crate) read_only: bool,
+}
+
+/// As what a mover sees a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountedKind {
+    /// A mounted file system.
+    Directory,
+    /// The raw device of a claim with `volumeMode: Block`.
+    Device,
+}
+
+impl MountedVolume {
+    fn is_device(&self) -> bool {
+        self.kind == MountedKind::Device
+    }
+
+    /// The source under its name in the pod. A container has no say in how a device is opened, so
+    /// that it is read-only is said here: the kubelet then allows the container no writing.
+    fn source(&self, name: String) -> Value {
+        let mut source = self.source.clone();
+        source["name"] = json!(name);
+        if self.is_device() && self.read_only {
+            source["persistentVolumeClaim"]["readOnly"] = json!(true);
+        }
+        source
+    }
 }
 
 /// A mover's Job.
@@ -165,9 +196,16 @@ impl MoverJob<'_> {
 
     fn mover(&self) -> Value {
         let mut mounts = vec![json!({"name": "memory", "mountPath": "/run/holdfast"})];
-        mounts.extend(self.volumes.iter().enumerate().map(|(n, volume)| {
-            json!({"name": format!("volume-{n}"), "mountPath": volume.path, "readOnly": volume.read_only})
-        }));
+        let mut devices = Vec::new();
+        for (n, volume) in self.volumes.iter().enumerate() {
+            let (name, path) = (volume_name(n), &volume.path);
+            match volume.kind {
+                MountedKind::Directory => {
+                    mounts.push(json!({"name": name, "mountPath": path, "readOnly": volume.read_only}));
+                }
+                MountedKind::Device => devices.push(json!({"name": name, "devicePath": path})),
+            }
+        }
         let mut container = json!({
             "name": CONTAINER,
             "image": self.settings.image,
@@ -177,13 +215,20 @@ impl MoverJob<'_> {
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": mounts,
         });
+        if !devices.is_empty() {
+            container["volumeDevices"] = json!(devices);
+        }
         if self.settings.resources.is_object() {
             container["resources"] = self.settings.resources.clone();
         }
         container
     }
 
+    /// A container's device belongs to its root, which needs no capability to use it.
     fn capabilities(&self) -> Vec<&'static str> {
+        if self.volumes.iter().all(MountedVolume::is_device) {
+            return Vec::new();
+        }
         let mut capabilities = if self.restores { RESTORE } else { CAPTURE }.to_vec();
         if self.restores && self.settings.restore_devices {
             capabilities.push("MKNOD");
@@ -196,11 +241,7 @@ impl MoverJob<'_> {
             json!({"name": "secret", "secret": {"secretName": self.name, "defaultMode": 0o400}}),
             json!({"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}),
         ];
-        volumes.extend(self.volumes.iter().enumerate().map(|(n, volume)| {
-            let mut source = volume.source.clone();
-            source["name"] = json!(format!("volume-{n}"));
-            source
-        }));
+        volumes.extend(self.volumes.iter().enumerate().map(|(n, volume)| volume.source(volume_name(n))));
         volumes
     }
 
@@ -233,6 +274,10 @@ impl MoverJob<'_> {
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
         ]}}})
     }
+}
+
+fn volume_name(n: usize) -> String {
+    format!("volume-{n}")
 }
 
 fn pull_secrets(settings: &MoverSettings) -> Value {
@@ -351,7 +396,25 @@ fn remove(object: &mut Value, key: &str) {
 mod tests {
     use super::*;
 
-    fn job(restores: bool) -> Value {
+    fn directory() -> MountedVolume {
+        MountedVolume {
+            source: json!({"hostPath": {"path": "/x/mount", "type": "Directory"}}),
+            kind: MountedKind::Directory,
+            path: VOLUME_PATH.into(),
+            read_only: true,
+        }
+    }
+
+    fn device(read_only: bool) -> MountedVolume {
+        MountedVolume {
+            source: json!({"persistentVolumeClaim": {"claimName": "data"}}),
+            kind: MountedKind::Device,
+            path: "/dev/volume".into(),
+            read_only,
+        }
+    }
+
+    fn job(restores: bool, volumes: Vec<MountedVolume>) -> Value {
         let settings = MoverSettings::new("holdfast:1");
         let placement = Placement { node: Some("n1".into()), ..Placement::default() };
         MoverJob {
@@ -360,11 +423,7 @@ mod tests {
             subject: "shop/data".into(),
             settings: &settings,
             placement: &placement,
-            volumes: vec![MountedVolume {
-                source: json!({"hostPath": {"path": "/x/mount", "type": "Directory"}}),
-                path: VOLUME_PATH.into(),
-                read_only: true,
-            }],
+            volumes,
             restores,
         }
         .manifest()
@@ -372,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_mover_has_the_least_power_and_ends_by_itself() {
-        let job = job(false);
+        let job = job(false, vec![directory()]);
         let spec = &job["spec"];
         assert!(spec["suspend"] == true && spec["activeDeadlineSeconds"].is_u64());
         assert!(spec["ttlSecondsAfterFinished"].is_u64());
@@ -400,11 +459,36 @@ mod tests {
 
     #[test]
     fn a_restore_may_make_files_of_others_but_no_devices() {
-        let capabilities =
-            &job(true)["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"];
+        let capabilities = &job(true, vec![directory()])["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+            ["capabilities"];
         let added: Vec<_> =
             capabilities["add"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert!(added.contains(&"CHOWN") && !added.contains(&"MKNOD") && !added.contains(&"SYS_ADMIN"));
+    }
+
+    #[test]
+    fn a_device_is_given_as_such_and_needs_no_capability() {
+        let job = job(false, vec![device(true)]);
+        let pod = &job["spec"]["template"]["spec"];
+        let mover = &pod["containers"][0];
+        assert_eq!(mover["volumeDevices"], json!([{"name": "volume-0", "devicePath": "/dev/volume"}]));
+        assert_eq!(mover["volumeMounts"].as_array().unwrap().len(), 1, "only the memory is mounted");
+        assert_eq!(mover["securityContext"]["capabilities"], json!({"drop": ["ALL"], "add": []}));
+        assert_eq!(mover["securityContext"]["privileged"], false);
+        let source =
+            json!({"name": "volume-0", "persistentVolumeClaim": {"claimName": "data", "readOnly": true}});
+        assert_eq!(pod["volumes"][2], source);
+        assert!(pod["initContainers"][0].get("volumeDevices").is_none());
+    }
+
+    #[test]
+    fn a_device_that_is_restored_can_be_written_beside_a_directory() {
+        let job = job(true, vec![device(false), directory()]);
+        let pod = &job["spec"]["template"]["spec"];
+        assert!(pod["volumes"][2]["persistentVolumeClaim"].get("readOnly").is_none());
+        assert_eq!(pod["containers"][0]["volumeMounts"][1]["name"], "volume-1");
+        let added = &pod["containers"][0]["securityContext"]["capabilities"]["add"];
+        assert!(added.as_array().unwrap().contains(&json!("CHOWN")), "the directory needs them");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 //! filesystem  every round of every side gets a fresh xfs on a loop device
 //! tree        seeded trees of files and seeded changes to them
 //! measure     wall time, processor time and peak memory of a process
+//! blocks      a block volume: first, changed ranges, random writes; against restic and kopia
 //! vault       files: first, unchanged, changed, restore; against restic, kopia and `cp -a`
 //! objects     Secrets on a real API server; against a bare list and a bare create loop
 //! report      the table a person reads and the JSON object a program reads
 //! ```
 
+mod blocks;
 mod enclosure;
 mod filesystem;
 mod measure;
@@ -53,6 +55,8 @@ enum Bench {
     Vault(vault::Options),
     /// 200,000 small files, against restic and kopia
     VaultSmall(vault::Options),
+    /// 20 GiB of a block volume with 4 GiB allocated, against restic and kopia reading its image
+    Blocks(blocks::Options),
     /// 31,000 Secrets, against a bare list and a bare create loop
     Objects(objects::Options),
     /// 10,000 to 100,000 objects, spread and in one namespace: does time stay linear, does memory stay flat?
@@ -80,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let report = match &arguments.bench {
         Bench::Vault(options) => vault::run(vault::Work::Mix, options, arguments, report)?,
         Bench::VaultSmall(options) => vault::run(vault::Work::Small, options, arguments, report)?,
+        Bench::Blocks(options) => blocks::run(options, arguments, report)?,
         Bench::Objects(options) => objects::run(options, arguments, report)?,
         Bench::ObjectsScale => objects::run_scale(arguments, report)?,
     };

@@ -6,22 +6,18 @@
 
 mod beneath;
 mod capture;
-mod findings;
 mod place;
-mod progress;
 mod restore;
 mod stat;
 mod xattr;
 
 pub use capture::{CaptureOptions, Captured, Gate, NoGate, ParentTree, capture};
-pub use findings::Findings;
-pub use progress::Progress;
-pub use restore::{RestoreOptions, Restored, restore, restore_volume};
+pub use restore::{RestoreOptions, restore, restore_volume};
 
-/// Directory in the root of a volume's snapshot that stands for the volume's root.
-pub const VOLUME_DIR: &str = "volume";
-/// File in the root of a volume's snapshot: the mover's report as JSON.
-pub const REPORT_FILE: &str = "capture.json";
+pub use crate::findings::Findings;
+pub use crate::progress::Progress;
+pub use crate::restored::Restored;
+pub use crate::root::{REPORT_FILE, VOLUME_DIR};
 
 /// Directories nested deeper than this are named and left out. A path as long as Linux takes in
 /// one call (4,096 bytes) cannot be deeper than half of it.

@@ -56,9 +56,6 @@ pub(super) async fn fill(
 }
 
 async fn needs_filling(cluster: &Cluster, claim: &ClaimRestore) -> Result<bool> {
-    if claim.manifest["spec"]["volumeMode"] == "Block" {
-        return Err(refused(claim, "raw block volumes cannot be restored yet", "leave the claim out"));
-    }
     match next(claim, &observe(cluster, claim).await?) {
         Step::Fill => Ok(true),
         Step::Refuse { reason, hint } => Err(refused(claim, &reason, hint)),

@@ -9,10 +9,13 @@ use holdfast_model::label::SYSTEM_NAMESPACE;
 use serde_json::json;
 
 use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
+use crate::blocks;
 use crate::error::{Error, Result};
 use crate::jobs::{Followed, Launch, Observed, end, follow};
-use crate::manifest::{MountedVolume, MoverJob, VOLUME_PATH};
-use crate::mover::{Before, Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
+use crate::manifest::{DEVICE_PATH, MountedKind, MountedVolume, MoverJob, VOLUME_PATH};
+use crate::mover::{
+    BlockRestore, Event, MoverSpec, Prior, RestoreMode, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof,
+};
 use crate::settings::MoverSettings;
 
 /// A claim of ours that is to hold a snapshot.
@@ -22,13 +25,32 @@ pub(crate) struct Target<'a> {
     /// What it is to hold, and for whom.
     pub(crate) restore: &'a ClaimRestore,
     /// What it holds before.
-    pub(crate) before: Before,
+    pub(crate) prior: Prior,
 }
 
 impl<'a> Target<'a> {
     /// A new claim.
     pub(super) fn new(restore: &'a ClaimRestore) -> Self {
-        Self { claim: restore.source_name(), restore, before: Before::Nothing }
+        Self { claim: restore.source_name(), restore, prior: Prior::Nothing }
+    }
+
+    fn is_block(&self) -> bool {
+        self.restore.manifest["spec"]["volumeMode"] == "Block"
+    }
+
+    /// A new device may hold what was on it before, or what a part of an earlier restore has left.
+    fn mode(&self) -> RestoreMode {
+        match self.is_block() {
+            true => RestoreMode::Blocks(BlockRestore { before: blocks::Before::Alike, verify: false }),
+            false => RestoreMode::Files,
+        }
+    }
+
+    fn path(&self, n: usize) -> String {
+        match self.is_block() {
+            true => format!("{DEVICE_PATH}-{n}"),
+            false => format!("{VOLUME_PATH}/{n}"),
+        }
     }
 }
 
@@ -49,8 +71,9 @@ pub(crate) async fn run_mover(
             namespace: target.restore.namespace.clone(),
             claim: target.restore.claim.clone(),
             snapshot: target.restore.snapshot,
-            path: format!("{VOLUME_PATH}/{n}").into(),
-            before: target.before,
+            path: target.path(n).into(),
+            mode: target.mode(),
+            prior: target.prior,
         })
         .collect();
     let spec = MoverSpec {
@@ -93,7 +116,8 @@ pub(crate) async fn run_mover(
 fn mounted(n: usize, target: &Target<'_>) -> MountedVolume {
     MountedVolume {
         source: json!({"persistentVolumeClaim": {"claimName": target.claim}}),
-        path: format!("{VOLUME_PATH}/{n}"),
+        kind: if target.is_block() { MountedKind::Device } else { MountedKind::Directory },
+        path: target.path(n),
         read_only: false,
     }
 }

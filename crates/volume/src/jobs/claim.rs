@@ -21,8 +21,12 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::files::{Findings, REPORT_FILE};
-use crate::manifest::{self, CONTAINER, GATE, MountedVolume, MoverJob, Placement, VOLUME_PATH};
-use crate::mover::{CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work};
+use crate::manifest::{
+    self, CONTAINER, DEVICE_PATH, GATE, MountedKind, MountedVolume, MoverJob, Placement, VOLUME_PATH,
+};
+use crate::mover::{
+    BlockSource, CaptureMode, CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work,
+};
 use crate::snapshots::{self, Names};
 
 /// How often a claim is tried: the pod it is read from may be replaced meanwhile, by a rollout
@@ -100,6 +104,7 @@ impl Driver<'_> {
             let bound = source::bound(cluster, &self.request.namespace, &self.request.claim).await?;
             match self.request.snapshot_by(&context.classes, &bound.claim, &bound.volume)? {
                 Some(class) => self.by_snapshot(&bound, &class).await,
+                None if bound.is_block() => Err(live_block(&subject)),
                 None => self.live(bound).await,
             }
         })
@@ -315,7 +320,11 @@ impl Driver<'_> {
             work: Work::Capture(CaptureWork {
                 namespace: self.request.namespace.clone(),
                 claim: self.request.claim.clone(),
-                path: VOLUME_PATH.into(),
+                path: if bound.is_block() { DEVICE_PATH.into() } else { VOLUME_PATH.into() },
+                mode: match bound.is_block() {
+                    true => CaptureMode::Blocks(BlockSource::Whole),
+                    false => CaptureMode::Files,
+                },
                 cluster: cluster.name().to_owned(),
                 tags,
                 parent: self.parent,
@@ -462,10 +471,19 @@ impl Watcher<'_> {
     }
 }
 
+/// A raw device is only read from a snapshot: no container may use that of another pod.
+fn live_block(subject: &str) -> Problem {
+    let message = "it is a raw block volume, and its storage takes no snapshots that it could be read from";
+    Problem::new("volume.block", subject, message).hint(
+        "make a VolumeSnapshotClass for its driver, or leave the claim out with the annotation holdfast.dev/exclude-data",
+    )
+}
+
 /// The directory of a node's kubelet where a pod has the volume mounted.
 fn live_reading(source: &Source) -> Reading<'_> {
     let volume = MountedVolume {
         source: json!({"hostPath": {"path": source.directory, "type": "Directory"}}),
+        kind: MountedKind::Directory,
         path: VOLUME_PATH.to_owned(),
         read_only: true,
     };

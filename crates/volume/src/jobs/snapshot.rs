@@ -11,7 +11,7 @@ use super::claim::{ATTEMPTS, Attempt, Driver, Reading};
 use super::source::BoundClaim;
 use super::{CapturedClaim, Shared};
 use crate::error::{Error, Result};
-use crate::manifest::{MountedVolume, Placement, VOLUME_PATH};
+use crate::manifest::{DEVICE_PATH, MountedKind, MountedVolume, Placement, VOLUME_PATH};
 use crate::mover::Phase;
 use crate::snapshots::{Taken, View, clear_one, cut, keep, thin};
 
@@ -88,7 +88,7 @@ impl Driver<'_> {
     ) -> Result<CapturedClaim, Problem> {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
-            match self.attempt(attempt, bound, &reading(view), None).await {
+            match self.attempt(attempt, bound, &reading(bound, view), None).await {
                 Attempt::Captured(id) => {
                     return self.captured(bound, CaptureMethod::Snapshot, Some(taken.cut.clone()), id).await;
                 }
@@ -116,12 +116,13 @@ impl Driver<'_> {
 }
 
 /// A mover beside a view goes where its storage can be reached.
-fn reading(view: &View) -> Reading<'_> {
-    let volume = MountedVolume {
-        source: json!({"persistentVolumeClaim": {"claimName": view.name(), "readOnly": true}}),
-        path: VOLUME_PATH.to_owned(),
-        read_only: true,
+fn reading(bound: &BoundClaim, view: &View) -> Reading<'static> {
+    let (kind, path) = match bound.is_block() {
+        true => (MountedKind::Device, DEVICE_PATH),
+        false => (MountedKind::Directory, VOLUME_PATH),
     };
+    let source = json!({"persistentVolumeClaim": {"claimName": view.name(), "readOnly": true}});
+    let volume = MountedVolume { source, kind, path: path.to_owned(), read_only: true };
     // Whatever keeps other pods off the nodes that reach the storage does not keep a mover off.
     let tolerations = vec![json!({"operator": "Exists", "effect": "NoSchedule"})];
     Reading { volume, placement: Placement { tolerations, ..Placement::default() }, source: None }

@@ -20,6 +20,13 @@ pub(super) struct BoundClaim {
     pub(super) volume: Value,
 }
 
+impl BoundClaim {
+    /// Whether it is a raw block device.
+    pub(super) fn is_block(&self) -> bool {
+        self.claim["spec"]["volumeMode"] == "Block"
+    }
+}
+
 /// A directory on a node that holds a claim's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
@@ -62,10 +69,6 @@ pub(super) async fn bound(cluster: &Cluster, namespace: &str, name: &str) -> Res
         );
         return Err(problem.hint("a claim of a class that waits for its first pod is bound when that runs"));
     };
-    if claim["spec"]["volumeMode"] == "Block" {
-        let problem = Problem::new("volume.block", &subject, "raw block volumes cannot be captured yet");
-        return Err(problem.hint("leave the claim out with the annotation holdfast.dev/exclude-data, and back it up by its application's own means"));
-    }
     let volume = cluster.get(&kinds::persistent_volumes(), None, volume).await.map_err(failed)?;
     let volume = volume.ok_or_else(|| {
         Problem::new("volume.lost", &subject, "the claim's PersistentVolume does not exist any more")

@@ -1,19 +1,20 @@
-//! A mover that captures: opens the repository, waits for its turn, walks, commits.
+//! A mover that captures: opens the repository, waits for its turn, reads the volume, commits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_vault::{Reader, Repository, Snapshot, SnapshotSummary, Writer, WriterOptions};
+use holdfast_vault::{Repository, Snapshot, SnapshotSummary, Writer, WriterOptions};
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::event::{self, Event, Phase};
-use super::gate::{CaptureGate, Gate};
+use super::gate::Gate;
 use super::report::CaptureReport;
 use super::spec::{CaptureWork, MoverSpec};
+use super::volume::{Captured, Volume};
 use crate::error::{Error, Result};
-use crate::files::{self, CaptureOptions, Captured, ParentTree, Progress, VOLUME_DIR};
+use crate::progress::Progress;
+use crate::root::{self, VOLUME_DIR};
 
 /// How often progress is said.
 const EVERY: Duration = Duration::from_secs(1);
@@ -45,16 +46,14 @@ async fn capture(
     work: &CaptureWork,
     gate: Gate,
 ) -> Result<holdfast_vault::SnapshotId> {
-    let parent = match work.parent {
-        Some(id) => parent(repository, id).await,
-        None => None,
-    };
+    let volume = Volume::prepare(repository, work).await?;
+    let parent = volume.parent();
     event::emit(&Event::Phase { phase: Phase::Ready });
     gate.wait(Phase::Begin, work.patience()).await?;
     let started = now();
     let progress = Arc::new(Progress::default());
     let saying = AbortOnDropHandle::new(tokio::spawn(say(Arc::clone(&progress), writer.clone())));
-    let captured = walk(writer, work, parent.as_ref().map(|(_, tree)| tree.clone()), gate, progress).await?;
+    let captured = volume.capture(writer, work, gate, progress).await?;
     drop(saying);
     let finished = now();
     writer.flush().await?;
@@ -62,44 +61,17 @@ async fn capture(
     let text = serde_json::to_vec_pretty(&report).map_err(|error| Error::io("write the report", error))?;
     let tree = blocking({
         let (writer, captured) = (writer.clone(), captured.clone());
-        move || captured.root_tree(&writer, &text)
+        move || root::store(&writer, &captured.root, &text)
     })
     .await?;
     let mut snapshot = Snapshot::new(started, tree);
-    snapshot.parent = parent.map(|(id, _)| id);
+    snapshot.parent = parent;
     snapshot.paths = vec![format!("/{VOLUME_DIR}")];
     snapshot.hostname.clone_from(&work.cluster);
     snapshot.excludes.clone_from(&work.excludes);
     snapshot.tags.clone_from(&work.tags);
     snapshot.summary = Some(summary(&report, writer));
     Ok(writer.commit(snapshot).await?)
-}
-
-/// The volume in the parent snapshot. Without it everything is read, which is slow but right.
-async fn parent(
-    repository: &Repository,
-    id: holdfast_vault::SnapshotId,
-) -> Option<(holdfast_vault::SnapshotId, ParentTree)> {
-    let snapshot = repository.snapshot(&id).await.ok()?;
-    let reader: Reader = repository.reader().await.ok()?;
-    Some((id, ParentTree::of(&reader, &snapshot).await.ok().flatten()?))
-}
-
-async fn walk(
-    writer: &Writer,
-    work: &CaptureWork,
-    parent: Option<ParentTree>,
-    gate: Gate,
-    progress: Arc<Progress>,
-) -> Result<Captured> {
-    let options = CaptureOptions {
-        excludes: work.excludes.clone(),
-        late: work.late.clone(),
-        ..CaptureOptions::default()
-    };
-    let gate = CaptureGate { gate, runtime: Handle::current(), patience: work.patience() };
-    let (writer, path) = (writer.clone(), work.path.clone());
-    blocking(move || files::capture(&path, &writer, parent.as_ref(), &options, &gate, &progress)).await
 }
 
 /// Runs work that blocks off the runtime's own threads.
@@ -134,6 +106,7 @@ fn report(
         bytes_read: captured.bytes_read,
         bytes_stored: stats.bytes_stored,
         bytes_new: stats.bytes_added,
+        blocks: captured.blocks,
         findings: captured.findings.clone(),
     }
 }

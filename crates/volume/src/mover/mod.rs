@@ -20,6 +20,7 @@ mod hold;
 mod report;
 mod restore;
 mod spec;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -32,7 +33,10 @@ use crate::error::{Error, Result};
 pub use event::{Event, Phase};
 pub use report::CaptureReport;
 pub(crate) use restore::proof;
-pub use spec::{Before, CaptureWork, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work};
+pub use spec::{
+    BlockRestore, BlockSource, CaptureMode, CaptureWork, MoverSpec, Prior, RestoreMode, RestoreWork,
+    SPEC_VERSION, VolumeRestore, Work,
+};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

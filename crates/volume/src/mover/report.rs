@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::files::Findings;
+use crate::blocks::BlockReport;
+use crate::findings::Findings;
 
 /// `capture.json` in the root of a volume's snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct CaptureReport {
     pub started: Timestamp,
     /// When reading ended.
     pub finished: Timestamp,
-    /// Files, directories and other entries.
+    /// Files, directories and other entries; a block device is one.
     pub entries: u64,
     /// Bytes of file content that the volume holds.
     pub bytes: u64,
@@ -29,6 +30,9 @@ pub struct CaptureReport {
     pub bytes_stored: u64,
     /// Bytes of new blobs before compression.
     pub bytes_new: u64,
+    /// Of a block device: its bytes, and how many of them were allocated, changed and read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<BlockReport>,
     /// What was met.
     pub findings: Findings,
 }

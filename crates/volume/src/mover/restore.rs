@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_model::RunId;
-use holdfast_vault::Reader;
+use holdfast_vault::{Reader, Snapshot};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,39 +12,54 @@ use tokio_util::task::AbortOnDropHandle;
 use super::capture::blocking;
 use super::event::{self, Event};
 use super::gate::Stop;
-use super::spec::{MoverSpec, RestoreWork, VolumeRestore};
+use super::spec::{BlockRestore, MoverSpec, RestoreMode, RestoreWork, VolumeRestore};
 use crate::error::Result;
-use crate::files::{self, Progress, RestoreOptions, Restored};
+use crate::progress::Progress;
+use crate::restored::Restored;
+use crate::{blocks, files};
 
 pub(super) async fn run(spec: &MoverSpec, work: RestoreWork, stop: &Arc<Stop>) -> Result<()> {
     let repository = spec.repository.open().await?;
     let reader = repository.reader().await?;
     let progress = Arc::new(Progress::default());
     let _saying = AbortOnDropHandle::new(tokio::spawn(say(Arc::clone(&progress))));
-    let options = RestoreOptions {
-        devices: work.devices,
-        setuid: work.setuid,
-        stop: Arc::clone(&stop.flag),
-        ..RestoreOptions::default()
-    };
-    for volume in work.volumes {
+    let filling = Filling { reader: &reader, work: &work, stop, progress: &progress };
+    for volume in &work.volumes {
         let snapshot = repository.snapshot(&volume.snapshot).await?;
-        let restored = fill(&reader, snapshot, &volume, &options, &progress).await?;
-        tell(spec, &volume, &restored);
+        let restored = filling.fill(snapshot, volume).await?;
+        tell(spec, volume, &restored);
     }
     Ok(())
 }
 
-async fn fill(
-    reader: &Reader,
-    snapshot: holdfast_vault::Snapshot,
-    volume: &VolumeRestore,
-    options: &RestoreOptions,
-    progress: &Arc<Progress>,
-) -> Result<Restored> {
-    let (reader, path, options) = (reader.clone(), volume.path.clone(), options.clone());
-    let (runtime, progress) = (Handle::current(), Arc::clone(progress));
-    blocking(move || files::restore_volume(&reader, &runtime, &snapshot, &path, &options, &progress)).await
+/// What the restores of all volumes share.
+struct Filling<'a> {
+    reader: &'a Reader,
+    work: &'a RestoreWork,
+    stop: &'a Stop,
+    progress: &'a Arc<Progress>,
+}
+
+impl Filling<'_> {
+    async fn fill(&self, snapshot: Snapshot, volume: &VolumeRestore) -> Result<Restored> {
+        let (reader, path, runtime) = (self.reader.clone(), volume.path.clone(), Handle::current());
+        let (stop, progress) = (Arc::clone(&self.stop.flag), Arc::clone(self.progress));
+        match volume.mode {
+            RestoreMode::Files => {
+                let RestoreWork { devices, setuid, .. } = *self.work;
+                let options = files::RestoreOptions { devices, setuid, stop, ..Default::default() };
+                let restore =
+                    move || files::restore_volume(&reader, &runtime, &snapshot, &path, &options, &progress);
+                blocking(restore).await
+            }
+            RestoreMode::Blocks(BlockRestore { before, verify }) => {
+                let options = blocks::RestoreOptions { before, verify, stop, ..Default::default() };
+                let restore =
+                    move || blocks::restore_volume(&reader, &runtime, &snapshot, &path, &options, &progress);
+                blocking(restore).await
+            }
+        }
+    }
 }
 
 fn tell(spec: &MoverSpec, volume: &VolumeRestore, restored: &Restored) {
@@ -92,7 +107,7 @@ async fn say(progress: Arc<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mover::Before;
+    use crate::mover::Prior;
 
     #[test]
     fn a_proof_is_of_one_key_run_and_volume() {
@@ -101,7 +116,8 @@ mod tests {
             claim: claim.into(),
             snapshot: holdfast_vault::SnapshotId::of(b"s"),
             path: "/volume".into(),
-            before: Before::Nothing,
+            prior: Prior::Nothing,
+            mode: RestoreMode::Files,
         };
         let run: RunId = "r1".parse().unwrap();
         let this = proof("key", &run, &volume("data"));

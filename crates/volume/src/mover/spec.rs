@@ -11,6 +11,7 @@ use holdfast_model::hook::LatePath;
 use holdfast_vault::SnapshotId;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::Before;
 use crate::error::{Error, Result};
 use crate::settings::RepositoryAccess;
 
@@ -52,8 +53,11 @@ pub struct CaptureWork {
     pub namespace: String,
     /// The claim.
     pub claim: String,
-    /// Directory of the volume in the mover.
+    /// Directory of the volume in the mover, or the device.
     pub path: PathBuf,
+    /// As what it is captured; files where the control side does not say.
+    #[serde(default, skip_serializing_if = "CaptureMode::is_files")]
+    pub mode: CaptureMode,
     /// Name of the cluster, which becomes the snapshot's host.
     pub cluster: String,
     /// Tags of the snapshot.
@@ -78,6 +82,63 @@ impl CaptureWork {
     }
 }
 
+/// As what a volume is captured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CaptureMode {
+    /// A directory with all below it.
+    #[default]
+    Files,
+    /// A block device. Nothing in it can be left out or captured late.
+    Blocks(BlockSource),
+}
+
+impl CaptureMode {
+    fn is_files(&self) -> bool {
+        *self == CaptureMode::Files
+    }
+}
+
+/// What is known of a block device before it is read. Ranges are in a file in the mover that must
+/// be there when it begins: a line `OFFSET LENGTH` each, in bytes, and `end` as the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlockSource {
+    /// Nothing.
+    Whole,
+    /// Everything beside the ranges in this file is zero.
+    Allocated(PathBuf),
+    /// Everything beside the ranges in this file is as in the parent snapshot.
+    Changed(PathBuf),
+}
+
+/// As what a volume is restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RestoreMode {
+    /// A directory with all below it.
+    #[default]
+    Files,
+    /// A block device.
+    Blocks(BlockRestore),
+}
+
+impl RestoreMode {
+    fn is_files(&self) -> bool {
+        *self == RestoreMode::Files
+    }
+}
+
+/// How a block device is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlockRestore {
+    /// What it holds before.
+    pub before: Before,
+    /// Read all of it back and compare.
+    pub verify: bool,
+}
+
 /// Restore volumes, all by one pod so that they end on storage that one node reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -100,17 +161,20 @@ pub struct VolumeRestore {
     pub claim: String,
     /// The snapshot that holds it.
     pub snapshot: SnapshotId,
-    /// Directory of the new volume in the mover.
+    /// Directory of the new volume in the mover, or the device.
     pub path: PathBuf,
+    /// As what it is restored; files where the control side does not say.
+    #[serde(default, skip_serializing_if = "RestoreMode::is_files")]
+    pub mode: RestoreMode,
     /// What the volume holds before.
-    #[serde(default, skip_serializing_if = "Before::is_nothing")]
-    pub before: Before,
+    #[serde(default, skip_serializing_if = "Prior::is_nothing")]
+    pub prior: Prior,
 }
 
 /// What a volume holds before it is restored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Before {
+pub enum Prior {
     /// Nothing, or what an earlier run of the same restore left.
     #[default]
     Nothing,
@@ -120,9 +184,9 @@ pub enum Before {
     Snapshot(SnapshotId),
 }
 
-impl Before {
+impl Prior {
     fn is_nothing(&self) -> bool {
-        *self == Before::Nothing
+        *self == Prior::Nothing
     }
 }
 
@@ -179,6 +243,8 @@ pub(super) fn hand_off(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn spec() -> MoverSpec {
@@ -201,6 +267,32 @@ mod tests {
         hand_off(&secret, &memory).unwrap();
         assert_eq!(MoverSpec::take(&memory).unwrap(), spec());
         assert!(!memory.exists());
+    }
+
+    #[test]
+    fn instructions_that_do_not_speak_of_blocks_are_of_files() {
+        let volume = json!({"namespace": "shop", "claim": "data", "snapshot": "00".repeat(32), "path": "/v"});
+        let restore: VolumeRestore = serde_json::from_value(volume.clone()).unwrap();
+        assert_eq!(restore.mode, RestoreMode::Files);
+        assert_eq!(serde_json::to_value(&restore).unwrap(), volume, "a mover that knows no blocks reads it");
+        let mut device = restore;
+        device.mode = RestoreMode::Blocks(BlockRestore { before: Before::Alike, verify: true });
+        let said = serde_json::to_value(&device).unwrap();
+        assert_eq!(said["mode"], json!({"blocks": {"before": "alike", "verify": true}}));
+        assert_eq!(serde_json::from_value::<VolumeRestore>(said).unwrap(), device);
+    }
+
+    #[test]
+    fn a_block_device_is_captured_whole_or_by_ranges_in_a_file() {
+        for (mode, said) in [
+            (CaptureMode::Files, json!("files")),
+            (CaptureMode::Blocks(BlockSource::Whole), json!({"blocks": "whole"})),
+            (CaptureMode::Blocks(BlockSource::Changed("/r".into())), json!({"blocks": {"changed": "/r"}})),
+        ] {
+            assert_eq!(serde_json::to_value(&mode).unwrap(), said);
+            assert_eq!(serde_json::from_value::<CaptureMode>(said).unwrap(), mode);
+        }
+        assert!(serde_json::from_value::<CaptureMode>(json!({"blocks": "some"})).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::standing::Standing;
 use super::{Leg, Synced, saved};
 use crate::error::{Error, Result};
 use crate::handover::{ClaimRestore, Target, discard_mover, run_mover};
-use crate::mover::Before;
+use crate::mover::Prior;
 use crate::settings::MoverSettings;
 use crate::snapshots::{Choice, SnapshotClasses};
 
@@ -109,13 +109,13 @@ async fn forward(
 ) -> Result<Synced> {
     let base = holds(standing);
     let half_way = standing["metadata"]["annotations"][record::APPLYING].is_string();
-    let before = match base {
-        Some(base) => Before::Snapshot(base),
-        None if half_way => Before::Anything,
-        None => Before::Nothing,
+    let prior = match base {
+        Some(base) => Prior::Snapshot(base),
+        None if half_way => Prior::Anything,
+        None => Prior::Nothing,
     };
     note(cluster, standing, &record::applying(claim)).await?;
-    let target = Target { claim: name(standing), restore: claim, before };
+    let target = Target { claim: name(standing), restore: claim, prior };
     let context = leg.context();
     let filled = run_mover(cluster, settings, &context, &mover_name(leg, claim), &[target]).await?;
     let filled = filled.into_iter().next().unwrap_or_else(|| Err(failed(claim, "its mover said nothing")))?;

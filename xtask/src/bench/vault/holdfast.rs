@@ -1,5 +1,6 @@
 //! Holdfast: the release program's own mover, with the instructions that it gets in a pod.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ impl Holdfast {
     }
 
     /// A mover that reads `work` from a file, as a pod's mover does.
-    fn mover(&self, place: &Place, work: &Value) -> Result<Command> {
+    pub(in crate::bench) fn mover(&self, place: &Place, work: &Value) -> Result<Command> {
         let state = place.state();
         let (spec, gate) = (state.join("spec.json"), gate(place));
         let instructions = json!({
@@ -48,6 +49,15 @@ impl Holdfast {
     }
 }
 
+impl Holdfast {
+    /// A mover that captures, told to begin when it is ready.
+    pub(in crate::bench) fn capture(&self, place: &Place, work: &Value) -> Result<Job> {
+        let command = self.mover(place, &json!({ "capture": work }))?;
+        let gate = gate(place);
+        Ok(Job { command, meanwhile: Some(Box::new(move || open(&gate))) })
+    }
+}
+
 impl Program for Holdfast {
     fn name(&self) -> &'static str {
         "holdfast"
@@ -59,21 +69,10 @@ impl Program for Holdfast {
     }
 
     fn create(&self, place: &Place) -> Result<()> {
-        let described = repository(&place.location);
-        let text = |name: &str| described[name].as_str().map(str::to_owned);
-        let options =
-            StoreOptions { endpoint: text("endpoint"), region: text("region"), ..StoreOptions::default() };
-        let credentials: Credentials = serde_json::from_value::<std::collections::BTreeMap<String, String>>(
-            described["credentials"].clone(),
-        )?
-        .into_iter()
-        .collect();
-        let url = text("url").context("a repository has an address")?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        runtime.block_on(async {
-            let store = Store::connect(&url, &options, &credentials)?.scoped(PREFIX);
+        runtime()?.block_on(async {
             let options = CreateOptions { key_cost: KeyCost::RandomPassword };
-            Repository::create(store, &RepositoryPassword::new(PASSWORD), options).await
+            let password = RepositoryPassword::new(PASSWORD);
+            Repository::create(store(place)?, &password, options).await.context("cannot make a repository")
         })?;
         Ok(())
     }
@@ -90,9 +89,7 @@ impl Program for Holdfast {
         if let Ok(parent) = std::fs::read_to_string(newest(place)) {
             work["parent"] = Value::String(parent);
         }
-        let command = self.mover(place, &json!({ "capture": work }))?;
-        let gate = gate(place);
-        Ok(Job { command, meanwhile: Some(Box::new(move || open(&gate))) })
+        self.capture(place, &work)
     }
 
     fn restore(&self, place: &Place, _: &Path) -> Result<Job> {
@@ -119,13 +116,30 @@ impl Program for Holdfast {
     }
 }
 
+/// A runtime for what is not measured.
+pub(in crate::bench) fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+}
+
+/// Where the repository of a place is.
+pub(in crate::bench) fn store(place: &Place) -> Result<Store> {
+    let described = repository(&place.location);
+    let text = |name: &str| described[name].as_str().map(str::to_owned);
+    let options =
+        StoreOptions { endpoint: text("endpoint"), region: text("region"), ..StoreOptions::default() };
+    let credentials: BTreeMap<String, String> = serde_json::from_value(described["credentials"].clone())?;
+    let credentials: Credentials = credentials.into_iter().collect();
+    let url = text("url").context("a repository has an address")?;
+    Ok(Store::connect(&url, &options, &credentials)?.scoped(PREFIX))
+}
+
 /// The socket at which a mover waits to be told to begin.
 fn gate(place: &Place) -> PathBuf {
     place.state().join("gate")
 }
 
 /// The file that holds the id of the newest snapshot.
-fn newest(place: &Place) -> PathBuf {
+pub(in crate::bench) fn newest(place: &Place) -> PathBuf {
     place.state().join("newest")
 }
 

@@ -1,11 +1,11 @@
 //! Files into a vault and back: first, unchanged, changed and restore, beside restic, kopia and a plain copy.
 
 mod floor;
-mod holdfast;
-mod kopia;
-mod place;
-mod program;
-mod restic;
+pub(in crate::bench) mod holdfast;
+pub(in crate::bench) mod kopia;
+pub(in crate::bench) mod place;
+pub(in crate::bench) mod program;
+pub(in crate::bench) mod restic;
 mod rounds;
 mod verdict;
 

@@ -4,13 +4,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use holdfast_vault::Error as VaultError;
-use rustix::fs::{self, SeekFrom, Stat};
+use rustix::fs::Stat;
 use rustix::io::{Errno, pread};
 
 use super::links::Content;
 use super::walk::Walk;
 use crate::error::Error;
 use crate::files::stat;
+use crate::sparse;
 
 /// Files up to this size are read at once and stored as one blob: the least size of a chunk.
 const SMALL: u64 = 512 * 1024;
@@ -79,7 +80,7 @@ fn large(walk: &Walk<'_>, fd: BorrowedFd<'_>, size: u64, sparse: bool) -> Result
     let mut file = walk.writer.file();
     let mut at = 0;
     while at < size {
-        let (data, end) = if sparse { extent(fd, at, size) } else { (at, size) };
+        let (data, end) = if sparse { sparse::next_data(fd, at, size) } else { (at, size) };
         if data > at {
             file.zeros(data - at)?;
         }
@@ -95,19 +96,6 @@ fn large(walk: &Walk<'_>, fd: BorrowedFd<'_>, size: u64, sparse: bool) -> Result
     }
     let content = file.finish()?;
     Ok((content.ids, content.size))
-}
-
-/// The next piece with data at or after `at`: where it begins and ends. A file system that knows
-/// no holes calls all of it data.
-fn extent(fd: BorrowedFd<'_>, at: u64, size: u64) -> (u64, u64) {
-    let data = match fs::seek(fd, SeekFrom::Data(at)) {
-        Ok(data) => data.clamp(at, size),
-        // No data from here to the end.
-        Err(Errno::NXIO) => return (size, size),
-        Err(_) => return (at, size),
-    };
-    let hole = fs::seek(fd, SeekFrom::Hole(data)).map_or(size, |hole| hole.clamp(data, size));
-    (data, hole)
 }
 
 /// A piece of a file as a source of bytes.

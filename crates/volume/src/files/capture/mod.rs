@@ -16,12 +16,13 @@ mod walk;
 use std::path::Path;
 
 use holdfast_model::hook::LatePath;
-use holdfast_vault::{BlobId, Node, NodeKind, Tree, Writer};
+use holdfast_vault::{BlobId, Node, Writer};
 
 use super::beneath::{Dir, Mounts};
-use super::findings::Findings;
-use super::{Progress, REPORT_FILE, VOLUME_DIR, stat};
+use super::{Progress, VOLUME_DIR, stat};
 use crate::error::{Error, Result};
+use crate::findings::Findings;
+use crate::root;
 
 pub use parent::ParentTree;
 
@@ -88,13 +89,7 @@ impl Captured {
     /// # Errors
     /// Whatever stops the writer.
     pub fn root_tree(&self, writer: &Writer, report: &[u8]) -> Result<BlobId> {
-        let mut file = Node::new(REPORT_FILE, NodeKind::File);
-        file.mode = holdfast_vault::Mode::from_unix(0o100_444);
-        (file.mtime, file.atime, file.ctime) = (self.root.mtime, self.root.mtime, self.root.mtime);
-        file.size = report.len() as u64;
-        file.links = 1;
-        file.content = Some(if report.is_empty() { Vec::new() } else { vec![writer.data(report)?] });
-        Ok(writer.tree(&Tree { nodes: vec![file, self.root.clone()] })?)
+        root::store(writer, &self.root, report)
     }
 }
 

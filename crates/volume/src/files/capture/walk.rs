@@ -15,9 +15,9 @@ use super::links::HardLinks;
 use super::parent::{ParentDir, ParentTree};
 use crate::error::{Error, Result};
 use crate::files::beneath::{Dir, Entries};
-use crate::files::findings::{Findings, Recorder};
 use crate::files::place::Place;
 use crate::files::{MAX_DEPTH, Progress, stat, xattr};
+use crate::findings::{Findings, Recorder};
 
 /// A capture under way.
 pub(super) struct Walk<'a> {

@@ -12,10 +12,10 @@ use rustix::io::{Errno, pwrite};
 use super::Session;
 use super::target::Target;
 use crate::files::MAX_DEPTH;
+use crate::sparse;
 
 /// Zeros from this length on become holes.
 const HOLE: usize = 32 * 1024;
-const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A file of a batch.
 pub(super) struct RestoredFile {
@@ -153,7 +153,7 @@ impl RestoredFile {
 
     fn put(&self, session: &Session, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let (fd, is_fresh) = self.open(session)?;
-        if is_hole(bytes) && (is_fresh || punch(&fd, offset, bytes.len())?) {
+        if is_hole(bytes) && (is_fresh || sparse::punch(&fd, offset, bytes.len() as u64)?) {
             return Ok(());
         }
         write_all(&fd, offset, bytes)?;
@@ -251,16 +251,7 @@ pub(super) fn not_restored(path: String, error: Errno) -> Problem {
 }
 
 fn is_hole(bytes: &[u8]) -> bool {
-    bytes.len() >= HOLE && bytes.chunks(ZEROS.len()).all(|piece| piece == &ZEROS[..piece.len()])
-}
-
-/// Makes a hole where something else may be; `false` if the file system has none.
-fn punch(fd: &OwnedFd, offset: u64, length: usize) -> Result<bool, Errno> {
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    match fs::fallocate(fd, flags, offset, length as u64) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        other => other.map(|()| true),
-    }
+    bytes.len() >= HOLE && sparse::is_zero(bytes)
 }
 
 fn write_all(fd: &OwnedFd, mut offset: u64, mut bytes: &[u8]) -> Result<(), Errno> {

@@ -24,10 +24,12 @@ use std::sync::mpsc;
 use holdfast_vault::{BlobId, Node, Reader, Snapshot};
 use tokio::runtime::Handle;
 
+use super::Progress;
 use super::beneath::{Dir, Mounts};
-use super::findings::{Findings, Recorder};
-use super::{Progress, VOLUME_DIR};
 use crate::error::{Error, Result};
+use crate::findings::Recorder;
+use crate::restored::Restored;
+use crate::root;
 use batch::Batch;
 use target::Target;
 
@@ -51,19 +53,6 @@ impl Default for RestoreOptions {
     fn default() -> Self {
         Self { devices: false, setuid: false, owners: true, sync: true, stop: Arc::default() }
     }
-}
-
-/// What a restore did.
-#[derive(Debug, Clone, Default)]
-pub struct Restored {
-    /// Files, directories and other entries.
-    pub entries: u64,
-    /// Bytes of file content that the target now holds.
-    pub bytes: u64,
-    /// Bytes written; less than `bytes` where content was there already or is a hole.
-    pub bytes_written: u64,
-    /// What was met on the way.
-    pub findings: Findings,
 }
 
 /// What the threads of one restore share.
@@ -110,11 +99,8 @@ pub fn restore_volume(
     options: &RestoreOptions,
     progress: &Arc<Progress>,
 ) -> Result<Restored> {
-    let none = |reason: &str| Error::NoVolume { snapshot: snapshot.tree.short(), reason: reason.to_owned() };
-    let root = runtime.block_on(reader.tree(&snapshot.tree))?;
-    let node = root.get(VOLUME_DIR.as_bytes()).ok_or_else(|| none("its root has no directory `volume`"))?;
-    let tree = node.subtree.ok_or_else(|| none("`volume` is not a directory"))?;
-    run(reader, runtime, &tree, Some(node), target, options, progress)
+    let (node, tree) = runtime.block_on(root::volume(reader, snapshot))?;
+    run(reader, runtime, &tree, Some(&node), target, options, progress)
 }
 
 fn run(

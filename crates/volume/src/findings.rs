@@ -1,4 +1,4 @@
-//! What a walk met that has to be told: problems, files that changed, things left out.
+//! What a capture or restore met that has to be told: problems, changes meanwhile, things left out.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -28,6 +28,9 @@ pub struct Findings {
     pub excluded_count: u64,
     /// Entries that were gone before they could be read.
     pub vanished: u64,
+    /// What is no problem but good to know, for instance why more was read than had changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Findings {
@@ -36,7 +39,7 @@ impl Findings {
         let mut problems = self.problems.clone();
         let more = self.problem_count.saturating_sub(problems.len() as u64);
         if more > 0 {
-            let message = format!("{more} further files have problems; only the first {NAMED} are named");
+            let message = format!("{more} further places have problems; only the first {NAMED} are named");
             problems.push(Problem::new("file.more", "volume", message));
         }
         problems
@@ -45,38 +48,42 @@ impl Findings {
 
 /// Findings that several threads add to.
 #[derive(Debug, Default)]
-pub(super) struct Recorder(Mutex<Findings>);
+pub(crate) struct Recorder(Mutex<Findings>);
 
 impl Recorder {
-    pub(super) fn problem(&self, problem: Problem) {
+    pub(crate) fn problem(&self, problem: Problem) {
         let mut findings = self.lock();
         findings.problem_count += 1;
         push_bounded(&mut findings.problems, problem);
     }
 
-    pub(super) fn changed(&self, path: String) {
+    pub(crate) fn changed(&self, path: String) {
         let mut findings = self.lock();
         findings.changed_count += 1;
         push_bounded(&mut findings.changed, path);
     }
 
-    pub(super) fn excluded(&self, subject: String, reason: &str) {
+    pub(crate) fn excluded(&self, subject: String, reason: &str) {
         let mut findings = self.lock();
         findings.excluded_count += 1;
         push_bounded(&mut findings.excluded, Exclusion { subject, reason: reason.to_owned() });
     }
 
-    pub(super) fn vanished(&self) {
+    pub(crate) fn vanished(&self) {
         self.lock().vanished += 1;
     }
 
+    pub(crate) fn note(&self, note: impl Into<String>) {
+        push_bounded(&mut self.lock().notes, note.into());
+    }
+
     /// The findings so far, sorted.
-    pub(super) fn snapshot(&self) -> Findings {
+    pub(crate) fn snapshot(&self) -> Findings {
         sorted(self.lock().clone())
     }
 
     /// The findings, sorted so that two runs over the same tree report the same.
-    pub(super) fn into_findings(self) -> Findings {
+    pub(crate) fn into_findings(self) -> Findings {
         sorted(self.0.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -113,6 +120,6 @@ mod tests {
         assert_eq!(findings.problems.len(), NAMED);
         let told = findings.all_problems();
         assert_eq!(told.len(), NAMED + 1);
-        assert!(told[NAMED].message.starts_with("5 further files"), "{}", told[NAMED]);
+        assert!(told[NAMED].message.starts_with("5 further places"), "{}", told[NAMED]);
     }
 }

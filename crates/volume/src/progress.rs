@@ -16,7 +16,7 @@ impl Progress {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Bytes of file content done, unchanged ones included.
+    /// Bytes of content done, unchanged ones included.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -27,16 +27,21 @@ impl Progress {
     }
 
     /// Entries, bytes and bytes moved.
-    pub(super) fn all(&self) -> [u64; 3] {
+    pub(crate) fn all(&self) -> [u64; 3] {
         [self.entries(), self.bytes(), self.bytes_moved()]
     }
 
-    pub(super) fn entry(&self, bytes: u64) {
+    pub(crate) fn entry(&self, bytes: u64) {
         self.entries.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn moved(&self, bytes: u64) {
+    /// Content done that is of no entry of its own.
+    pub(crate) fn content(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn moved(&self, bytes: u64) {
         self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
     }
 }
