@@ -33,6 +33,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// What it is called among all that runs: the site's name, with the number of any node but the first.
+    pub(crate) fn title(&self) -> String {
+        match self.node {
+            0 => self.name.clone(),
+            node => format!("{} node {node}", self.name),
+        }
+    }
+
     pub(crate) fn cgroup(&self) -> Cgroup {
         Cgroup::of_slot(self.slot)
     }

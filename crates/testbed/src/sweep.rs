@@ -17,6 +17,8 @@ const RUNS_KEPT: usize = 30;
 pub struct Running {
     /// Its name; all nodes of a site have the site's.
     pub name: String,
+    /// What it is called in a list: its name, with the number of any node but the first.
+    pub title: String,
     /// Which node of the site it is, 0 for the one that has the control plane and for what is no site.
     pub node: u16,
     /// The number its addresses follow from.
@@ -38,17 +40,14 @@ impl std::fmt::Display for Running {
             (false, true) => "kept",
             (false, false) => "in use",
         };
-        let name = match self.node {
-            0 => self.name.clone(),
-            node => format!("{} node {node}", self.name),
-        };
-        write!(f, "{name:<20} {:<14} {state:<8} {}", self.address, self.dir.display())
+        write!(f, "{:<20} {:<14} {state:<8} {}", self.title, self.address, self.dir.display())
     }
 }
 
 /// What runs on this machine.
 pub fn list() -> Result<Vec<Running>> {
     let describe = |record: Record| Running {
+        title: record.title(),
         node: record.node,
         slot: record.slot,
         address: record.network().address(),
@@ -60,18 +59,19 @@ pub fn list() -> Result<Vec<Running>> {
     Ok(records()?.into_iter().map(describe).collect())
 }
 
-/// Removes what dead owners left behind, and the oldest logs. Gives the names of what was taken away.
+/// Removes what dead owners left behind, and the oldest logs. Gives the titles of what was taken away.
 pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
     let mut swept = Vec::new();
     for record in last_first(records()?).iter().filter(|record| record.is_orphan()) {
+        let title = record.title();
         match reclaim(record, false) {
             Ok(true) => {
-                report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
-                swept.push(record.name.clone());
+                report.note(&format!("swept {title} (slot {}), whose owner is gone", record.slot));
+                swept.push(title);
             }
             Ok(false) => {}
             // One slot that resists is no reason to do nothing: it stays listed, and others are free.
-            Err(error) => report.note(&format!("cannot sweep {}: {error}", record.name)),
+            Err(error) => report.note(&format!("cannot sweep {title}: {error}")),
         }
     }
     if !swept.is_empty() {

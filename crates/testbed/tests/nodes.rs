@@ -33,9 +33,11 @@ async fn pods_of_two_nodes_find_each_other_and_one_node_dies() -> Result<()> {
     pods_are_in_their_zones(&site).await?;
     pods_find_each_other(&site).await?;
     what_is_inside_goes_on_when_the_site_is_cut_off(&site).await?;
+    a_node_is_cut_off_and_found_again(&mut site).await?;
     a_late_volume_is_in_the_zone_of_its_pod(&site).await?;
     a_shared_volume_is_at_the_node_of_its_pod(&site).await?;
     a_dead_node_is_noticed_and_comes_back(&mut site).await?;
+    the_control_plane_outlives_the_node_beside_it(&mut site).await?;
     let (dir, begun) = (site.logs_dir().parent().expect("its directory").to_owned(), Instant::now());
     site.stop().await?;
     println!("stopped: {:.1?}", begun.elapsed());
@@ -93,31 +95,52 @@ async fn what_is_inside_goes_on_when_the_site_is_cut_off(site: &Site) -> Result<
     };
     assert!(outside(), "the host is there, and nobody listens");
     for how in [Partition::Unplugged, Partition::Blackhole] {
+        let begun = Instant::now();
         site.partition(how)?;
         assert!(!outside() && answer_to_host(&there).is_none(), "{how:?}");
         let inner = format!("exec 3<>/dev/tcp/{there}/8080 && head -n1 <&3");
         let said = site.command_in_netns("bash").args(["-c", &inner]).output().expect("bash runs");
         assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "web-1", "{how:?}");
         site.heal()?;
-        let begun = Instant::now();
         while answer_to_host(&there).is_none() {
             assert!(begun.elapsed() < LIMIT, "{how:?}: healed");
         }
+        println!("site cut off and healed, {how:?}: {:.1?}", begun.elapsed());
     }
     Ok(())
 }
 
+/// One node alone is cut off; the other and the control plane go on.
+async fn a_node_is_cut_off_and_found_again(site: &mut Site) -> Result<()> {
+    let there = address(site, 1).await?;
+    for how in [Partition::Unplugged, Partition::Blackhole] {
+        let begun = Instant::now();
+        site.partition_node(1, how)?;
+        assert!(ask(site, "web-0", &there).await.is_err(), "{how:?}");
+        site.heal_node(1)?;
+        while !ask(site, "web-0", &there).await.unwrap_or_default().starts_with("web-1") {
+            assert!(begun.elapsed() < LIMIT, "{how:?}: healed");
+        }
+        println!("node cut off and healed, {how:?}: {:.1?}", begun.elapsed());
+    }
+    assert_eq!(site.partition_node(2, Partition::Unplugged).unwrap_err().code(), "testbed.no_component");
+    Ok(())
+}
+
 async fn a_late_volume_is_in_the_zone_of_its_pod(site: &Site) -> Result<()> {
+    let begun = Instant::now();
     site.apply(&claim("late", CSI_LATE_CLASS)).await?;
     site.apply(&pod("late", "topology.kubernetes.io/zone: pair-1", "late")).await?;
     site.wait("default", "pod/late", "condition=Ready", LIMIT).await?;
     site.exec("default", "late", &["sh", "-c", "echo kept > /data/f; sync"]).await?;
     let affinity = get(site, &volume_of(site, "late").await?, "{.spec.nodeAffinity}").await?;
     assert!(affinity.contains(r#"["pair-node-1"]"#), "{affinity}");
+    println!("late volume: {:.1?}", begun.elapsed());
     Ok(())
 }
 
 async fn a_shared_volume_is_at_the_node_of_its_pod(site: &Site) -> Result<()> {
+    let begun = Instant::now();
     site.apply(&claim("shared", CSI_SHARED_CLASS)).await?;
     site.wait("default", "pvc/shared", "jsonpath={.status.phase}=Bound", LIMIT).await?;
     assert_eq!(get(site, &volume_of(site, "shared").await?, "{.spec.nodeAffinity}").await?, "");
@@ -129,6 +152,7 @@ async fn a_shared_volume_is_at_the_node_of_its_pod(site: &Site) -> Result<()> {
         assert_eq!(said.trim(), if number == 0 { "from-1" } else { "" });
         site.kubectl(&["delete", "pod", &name, "--now"]).await?;
     }
+    println!("shared volume: {:.1?}", begun.elapsed());
     Ok(())
 }
 
@@ -155,8 +179,25 @@ async fn a_dead_node_is_noticed_and_comes_back(site: &mut Site) -> Result<()> {
     println!("its pods run again: {:.1?}", begun.elapsed());
     while !ask(site, "web-0", "web-1").await.unwrap_or_default().starts_with("web-1") {
         assert!(begun.elapsed() < LIMIT, "its Service answers");
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    Ok(())
+}
+
+/// With the first node DNS and the controllers of storage are away, and come back with it.
+async fn the_control_plane_outlives_the_node_beside_it(site: &mut Site) -> Result<()> {
+    site.kill_node(0).await?;
+    assert_eq!([running(SLEEP[0]), running(SLEEP[1])], [0, 1]);
+    assert!(site.exec("default", "web-0", &["true"]).await.is_err());
+    site.exec("default", "web-1", &["true"]).await?;
+    let begun = Instant::now();
+    site.start_node(0).await?;
+    println!("first node Ready again: {:.1?}", begun.elapsed());
+    site.apply(&claim("after", CSI_SHARED_CLASS)).await?;
+    site.wait("default", "pvc/after", "jsonpath={.status.phase}=Bound", LIMIT).await?;
+    while !ask(site, "web-1", "web-0").await.unwrap_or_default().starts_with("web-0") {
+        assert!(begun.elapsed() < LIMIT, "its Service answers, by its name");
+    }
+    println!("its pods, names and storage are back: {:.1?}", begun.elapsed());
     Ok(())
 }
 
@@ -193,7 +234,7 @@ fn pod(name: &str, selector: &str, claim: &str) -> String {
 
 /// What the server at `target` says to `pod`: its name, then the connection as it sees it.
 async fn ask(site: &Site, pod: &str, target: &str) -> Result<String> {
-    site.exec("default", pod, &["nc", "-w", "5", target, "8080"]).await
+    site.exec("default", pod, &["nc", "-w", "3", target, "8080"]).await
 }
 
 /// The first word of the server at `address` to the host, if it is reached.

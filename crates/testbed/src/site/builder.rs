@@ -54,7 +54,8 @@ impl SiteBuilder {
 
     /// With `count` real nodes, at most 8; the control plane runs with the first.
     ///
-    /// Each of several nodes is an availability zone of its own, called `<site>-0`, `<site>-1` and so on.
+    /// Each of several nodes is an availability zone of its own, called `<site>-0`, `<site>-1` and so on, and counts as
+    /// dead after it has said nothing for 20 s. Volumes of the default class are at the node of their first pod.
     pub fn nodes(mut self, count: u16) -> Self {
         self.nodes = count;
         self

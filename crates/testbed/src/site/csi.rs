@@ -16,7 +16,7 @@ use crate::error::{At, Result};
 use crate::guard;
 use crate::parts::Built;
 
-/// StorageClass of volumes with snapshots.
+/// StorageClass of volumes with snapshots. At a site with several nodes each volume is at one of them, whichever.
 pub const CSI_CLASS: &str = "csi";
 
 /// As [`CSI_CLASS`], but a volume is made only when a pod wants it, for that pod's node.

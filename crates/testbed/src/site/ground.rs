@@ -1,6 +1,6 @@
 //! What a site stands on before its first process starts: programs, slots, directories, namespaces, certificates.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::builder::SiteBuilder;
 use super::node::{self, Machine, NodePlan, Programs};
@@ -11,6 +11,7 @@ use crate::error::{At, Result};
 use crate::kernel::bridge;
 use crate::lease::{self, Lease};
 use crate::parts::{Built, Part};
+use crate::record::Record;
 use crate::report::Reporter;
 use crate::{guard, host, images, sweep};
 
@@ -78,31 +79,42 @@ fn take(name: &str, nodes: u16, cache: &Cache) -> Result<Vec<Lease>> {
 
 /// Makes namespaces, cgroups, certificates and configuration.
 fn lay_out(leases: &[Lease], nodes: u16, programs: Option<&Programs>) -> Result<(Plan, Vec<Machine>)> {
-    let records: Vec<_> = leases.iter().map(Lease::record).collect();
+    let records: Vec<&Record> = leases.iter().map(Lease::record).collect();
     let plan = Plan::of(records[0], nodes);
-    let switch = records[0].switch();
-    let mut bridge = bridge::ensure()?.to_owned();
-    if plan.has_several_nodes() {
-        switch.create(&bridge)?;
-        bridge = switch.name();
-    }
-    for record in &records {
-        record.network().create(&bridge)?;
-        record.cgroup().create()?;
-    }
+    plug_in(&plan, &records)?;
     let places = records.iter().map(|record| NodePlan::of(&plan, record)).collect::<Result<Vec<_>>>()?;
-    let nodes = if programs.is_some() { &places[..] } else { &[] };
-    pki::create(&plan, nodes)?;
-    kubeconfig::create(&plan, nodes)?;
-    let Some(programs) = programs else { return Ok((plan, Vec::new())) };
-    create_dir(&plan.volumes())?;
-    let machines = places.iter().zip(&records);
-    let machines = machines.map(|(place, record)| Machine::prepare(place.clone(), record, programs));
-    let machines = machines.collect::<Result<Vec<_>>>()?;
-    node::join(&machines)?;
-    Ok((plan, machines))
+    // A control plane without nodes has a place too, but no kubelet.
+    let kubelets = &places[..usize::from(nodes)];
+    pki::create(&plan, kubelets)?;
+    kubeconfig::create(&plan, kubelets)?;
+    let machines = programs.map(|programs| equip(&plan, places, &records, programs)).transpose()?;
+    Ok((plan, machines.unwrap_or_default()))
 }
 
-fn create_dir(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir).at("create", dir)
+/// Gives every slot its namespace and cgroup, and joins the slots of several nodes by a switch.
+fn plug_in(plan: &Plan, records: &[&Record]) -> Result<()> {
+    let (shared, switch) = (bridge::ensure()?, records[0].switch());
+    if plan.has_several_nodes() {
+        switch.create(shared)?;
+    }
+    let bridge = if plan.has_several_nodes() { switch.name() } else { shared.to_owned() };
+    records.iter().try_for_each(|record| {
+        record.network().create(&bridge)?;
+        record.cgroup().create()
+    })
+}
+
+fn equip(
+    plan: &Plan,
+    places: Vec<NodePlan>,
+    records: &[&Record],
+    programs: &Programs,
+) -> Result<Vec<Machine>> {
+    let volumes = plan.volumes();
+    std::fs::create_dir_all(&volumes).at("create", volumes)?;
+    let nodes = places.into_iter().zip(records);
+    let machines = nodes.map(|(place, record)| Machine::prepare(place, record, programs));
+    let machines = machines.collect::<Result<Vec<_>>>()?;
+    node::join(&machines)?;
+    Ok(machines)
 }

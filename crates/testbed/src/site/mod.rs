@@ -263,7 +263,9 @@ impl Drop for Site {
         // A burnt site has no components any more; its end was intended.
         if !self.components.is_empty() {
             self.dump_state();
-            eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
+            for record in self.leases.iter().map(Lease::record) {
+                eprintln!("testbed: logs of {}: {}", record.title(), record.dir.join("log").display());
+            }
         }
         let (leases, mut components) = (std::mem::take(&mut self.leases), self.take_components());
         if let Err(error) = component::end(&leases, &mut components) {
