@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::error::{At, Error, Result};
+use crate::kernel::cgroup::Part;
 use crate::kernel::processes;
-use crate::lease::Lease;
+use crate::lease::{self, Lease};
 use crate::record::Record;
 use crate::tool;
 
@@ -34,6 +35,7 @@ pub(crate) struct Spec {
     env: Vec<(String, String)>,
     on_host_network: bool,
     restarted: bool,
+    part: Part,
 }
 
 impl Spec {
@@ -46,6 +48,7 @@ impl Spec {
             env: Vec::new(),
             on_host_network: false,
             restarted: false,
+            part: Part::System,
         }
     }
 
@@ -80,6 +83,12 @@ impl Spec {
     /// Runs it on the host's network instead of the site's.
     pub(crate) fn on_host_network(mut self) -> Self {
         self.on_host_network = true;
+        self
+    }
+
+    /// Has it die with its node, whatever else runs in the slot.
+    pub(crate) fn on_node(mut self) -> Self {
+        self.part = Part::Node;
         self
     }
 
@@ -162,9 +171,9 @@ impl Component {
     }
 }
 
-/// Ends what a lease holds, and then reaps the processes that were our children.
-pub(crate) fn end(lease: Option<Lease>, components: &mut [Component]) -> Result<()> {
-    let ended = lease.as_ref().map_or(Ok(()), Lease::end);
+/// Ends what leases hold, and then reaps the processes that were our children.
+pub(crate) fn end(leases: &[Lease], components: &mut [Component]) -> Result<()> {
+    let ended = lease::end_all(leases);
     for component in components {
         component.kill()?;
     }
@@ -180,7 +189,7 @@ fn spawn(spec: &Spec, record: &Record, log: &Path) -> Result<Child> {
     let output = File::options().create(true).append(true).open(log).at("open", log)?;
     let errors = output.try_clone().at("open", log)?;
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", ENTER, "sh"]).arg(record.cgroup().entrance()?);
+    command.args(["-c", ENTER, "sh"]).arg(record.cgroup().entrance(spec.part)?);
     if !spec.on_host_network {
         command.arg("nsenter").arg(format!("--net={}", record.network().path().display())).arg("--");
     }

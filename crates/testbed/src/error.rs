@@ -97,6 +97,16 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A site is asked to have more nodes than its addresses are for.
+    #[error("{site} cannot have {nodes} nodes: its pods' addresses are for {limit}; the rest can be kwok's")]
+    TooManyNodes {
+        /// The site.
+        site: String,
+        /// How many were asked for.
+        nodes: u16,
+        /// How many there can be.
+        limit: u16,
+    },
     /// Unix sockets below the cache would have too long a path.
     #[error("{} is too deep for unix sockets ({length} of at most {limit} bytes); set HOLDFAST_CACHE to a shorter directory", path.display())]
     PathTooLong {
@@ -175,6 +185,7 @@ impl Error {
             Self::NoComponent { .. } => "testbed.no_component",
             Self::NoSlot { .. } => "testbed.no_slot",
             Self::BadName { .. } => "testbed.bad_name",
+            Self::TooManyNodes { .. } => "testbed.too_many_nodes",
             Self::PathTooLong { .. } => "testbed.path_too_long",
             Self::Kubernetes { .. } => "testbed.kubernetes",
             Self::Kubeconfig { .. } => "testbed.kubeconfig",

@@ -22,6 +22,11 @@ pub(crate) struct Lease {
 impl Lease {
     /// Takes the lowest free slot for `name`, sweeping away what a dead owner left in it, and makes the directory.
     pub(crate) fn take(name: &str, cache: &Cache) -> Result<Self> {
+        Self::for_node(name, 0, cache)
+    }
+
+    /// As [`Self::take`], for one node of the site `name`.
+    pub(crate) fn for_node(name: &str, node: u16, cache: &Cache) -> Result<Self> {
         let owner = Identity::own();
         let run = cache.runs().join(format!("{}-{}", owner.pid, owner.start));
         for slot in 1..=SLOTS {
@@ -36,12 +41,14 @@ impl Lease {
                 }
                 lock.write(b"")?;
             }
-            let dir = unused(&run, name);
+            // Short: a site's name and the path of a socket both have limits.
+            let own = if node == 0 { name.to_owned() } else { format!("{name}.n{node}") };
+            let dir = unused(&run, &own);
             for part in ["log", "run"] {
                 let path = dir.join(part);
                 std::fs::create_dir_all(&path).at("create", path)?;
             }
-            let record = Record { slot, name: name.into(), dir, owner, kept: false };
+            let record = Record { slot, name: name.into(), node, dir, owner, kept: false };
             let lease = Self { lock, record };
             lease.save()?;
             return Ok(lease);
@@ -70,6 +77,14 @@ impl Lease {
         let json = serde_json::to_vec_pretty(&self.record).at("write", path(self.record.slot))?;
         self.lock.write(&json)
     }
+}
+
+/// Ends all leases of a site, the first node's last: what others have mounted is of its directory.
+///
+/// One that resists does not keep the others; its error is given.
+pub(crate) fn end_all(leases: &[Lease]) -> Result<()> {
+    let ended: Vec<Result<()>> = leases.iter().rev().map(Lease::end).collect();
+    ended.into_iter().collect()
 }
 
 /// A directory that no earlier site of this run has had.

@@ -25,7 +25,15 @@
 //! # }
 //! ```
 //!
-//! A site is complete when `start` returns: node Ready, names resolve, the default StorageClass works, and, where
+//! [`SiteBuilder::nodes`] gives a site several real nodes, each with a slot of its own but for the first, which shares
+//! the control plane's. They are plugged into a switch of the site, whose uplink goes to the bridge:
+//!
+//! ```text
+//!   hf0 ── hfu1 ── switch hfs1 ┬── hfv1 ── netns hf-1: control plane, node 0, pods 10.21.0.0/20, zone a-0
+//!                              └── hfv2 ── netns hf-2:                node 1, pods 10.21.16.0/20, zone a-1
+//! ```
+//!
+//! A site is complete when `start` returns: nodes Ready, names resolve, the default StorageClass works, and, where
 //! [`SiteBuilder::csi`] asked for it, storage with snapshots from a [driver](csi) of our own. It ends with
 //! its value; if its process is killed, a [guard] ends it, and the next start sweeps what even a killed guard left.
 //! Slots are taken by file lock, so any number of tests and a kept demo run beside each other.
@@ -55,13 +63,13 @@ mod tool;
 
 pub use dirs::Cache;
 pub use error::{Error, Result};
-pub use kernel::network::HOST_ADDRESS;
+pub use kernel::bridge::HOST_ADDRESS;
 pub use parts::{Built, KUBERNETES, Part};
 pub use proxy::{FaultProxy, Faults};
 pub use report::{Event, Reporter};
 pub use s3::{Make, S3};
 pub use site::{
-    CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Partition, SNAPSHOT_CLASS, STORAGE_CLASS, Site, SiteBuilder,
-    Times,
+    CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, Partition, SNAPSHOT_CLASS, STORAGE_CLASS,
+    Site, SiteBuilder, Times,
 };
 pub use sweep::{Running, down, list, sweep};

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use holdfast_testbed::{
-    Cache, KUBERNETES, Part, Reporter, Result, Site, csi, down, guard, images, list, provision, sweep,
+    Cache, KUBERNETES, Part, Reporter, Result, Running, Site, csi, down, guard, images, list, provision,
+    sweep,
 };
 
 #[derive(Parser)]
@@ -17,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start sites with a node each, and leave them running
+    /// Start sites with real nodes, and leave them running
     Up {
         /// Names of the sites
         #[arg(required = true)]
@@ -25,7 +26,10 @@ enum Command {
         /// Version of Kubernetes
         #[arg(long, default_value = KUBERNETES)]
         kubernetes: String,
-        /// Nodes without kubelets, beside the real one
+        /// Real nodes of each site
+        #[arg(long, default_value_t = 1)]
+        nodes: u16,
+        /// Nodes without kubelets, beside the real ones
         #[arg(long, default_value_t = 0)]
         kwok_nodes: usize,
         /// With a CSI driver that has snapshots
@@ -110,15 +114,16 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     let report = Reporter::stderr();
     match command {
-        Command::Up { names, kubernetes, kwok_nodes, csi, image, foreground } => {
+        Command::Up { names, kubernetes, nodes, kwok_nodes, csi, image, foreground } => {
             let mut sites = Vec::new();
             for name in names {
-                if let Some(kept) = list()?.iter().find(|running| running.kept && running.name == name) {
+                let is_it = |running: &&Running| running.kept && running.name == name && running.node == 0;
+                if let Some(kept) = list()?.iter().find(is_it) {
                     println!("{name} is up already; `holdfast-testbed down {name}` ends it");
                     println!("export KUBECONFIG={}", kept.dir.join("admin.kubeconfig").display());
                     continue;
                 }
-                let site = Site::builder(name).node().kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
+                let site = Site::builder(name).nodes(nodes).kubernetes(&kubernetes).kwok_nodes(kwok_nodes);
                 let site = if csi { site.csi() } else { site };
                 let site = image.iter().fold(site, |site, image| site.image(image)).start().await?;
                 println!("export KUBECONFIG={}", site.kubeconfig().display());

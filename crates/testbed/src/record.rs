@@ -9,6 +9,7 @@ use crate::error::{At, Error, Result};
 use crate::kernel::cgroup::Cgroup;
 use crate::kernel::network::Network;
 use crate::kernel::processes::Identity;
+use crate::kernel::switch::Switch;
 use crate::lock::FileLock;
 
 /// How many sites and servers one machine can hold; addresses below 198.18.0.255 and 10.220.0.0 follow from it.
@@ -20,6 +21,9 @@ pub(crate) struct Record {
     pub(crate) slot: u16,
     /// The site's or server's name.
     pub(crate) name: String,
+    /// Which node of the site it is; a site's control plane, and what is no site, counts as the first.
+    #[serde(default)]
+    pub(crate) node: u16,
     /// Its directory on disk.
     pub(crate) dir: PathBuf,
     /// Who started it.
@@ -29,8 +33,21 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// What it is called among all that runs: the site's name, with the number of any node but the first.
+    pub(crate) fn title(&self) -> String {
+        match self.node {
+            0 => self.name.clone(),
+            node => format!("{} node {node}", self.name),
+        }
+    }
+
     pub(crate) fn cgroup(&self) -> Cgroup {
         Cgroup::of_slot(self.slot)
+    }
+
+    /// What joins the nodes of a site with several; the slot of the first has it.
+    pub(crate) fn switch(&self) -> Switch {
+        Switch::of_slot(self.slot)
     }
 
     pub(crate) fn network(&self) -> Network {
@@ -82,10 +99,14 @@ pub(crate) fn path(slot: u16) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn own() -> Record {
+        let (name, dir, owner) = ("a".into(), "/x/a".into(), Identity::own());
+        Record { slot: 3, name, node: 0, dir, owner, kept: false }
+    }
+
     #[test]
     fn a_record_is_read_whatever_a_longer_one_left_behind_it() {
-        let record =
-            Record { slot: 3, name: "a".into(), dir: "/x/a".into(), owner: Identity::own(), kept: false };
+        let record = own();
         let mut content = serde_json::to_vec(&record).unwrap();
         content.extend_from_slice(b"t\": true}");
         assert_eq!(first(&content).unwrap().unwrap().dir, record.dir);
@@ -94,9 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn a_record_without_a_node_is_of_the_first() {
+        let mut old = serde_json::to_value(own()).unwrap();
+        old.as_object_mut().unwrap().remove("node").unwrap();
+        assert_eq!(first(&serde_json::to_vec(&old).unwrap()).unwrap().unwrap().node, 0);
+    }
+
+    #[test]
     fn a_record_of_another_boot_is_an_orphan_even_if_it_was_kept() {
-        let own =
-            Record { slot: 3, name: "a".into(), dir: "/x/a".into(), owner: Identity::own(), kept: false };
+        let own = own();
         assert!(!own.is_orphan());
         let boot = "an earlier one".to_owned();
         let earlier = Record { owner: Identity { boot, ..own.owner.clone() }, kept: true, ..own.clone() };

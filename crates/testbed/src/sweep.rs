@@ -15,8 +15,12 @@ const RUNS_KEPT: usize = 30;
 /// One site or server of this machine, in a line.
 #[derive(Debug, Clone)]
 pub struct Running {
-    /// Its name.
+    /// Its name; all nodes of a site have the site's.
     pub name: String,
+    /// What it is called in a list: its name, with the number of any node but the first.
+    pub title: String,
+    /// Which node of the site it is, 0 for the one that has the control plane and for what is no site.
+    pub node: u16,
     /// The number its addresses follow from.
     pub slot: u16,
     /// Its address.
@@ -36,13 +40,15 @@ impl std::fmt::Display for Running {
             (false, true) => "kept",
             (false, false) => "in use",
         };
-        write!(f, "{:<20} {:<14} {state:<8} {}", self.name, self.address, self.dir.display())
+        write!(f, "{:<20} {:<14} {state:<8} {}", self.title, self.address, self.dir.display())
     }
 }
 
 /// What runs on this machine.
 pub fn list() -> Result<Vec<Running>> {
     let describe = |record: Record| Running {
+        title: record.title(),
+        node: record.node,
         slot: record.slot,
         address: record.network().address(),
         kept: record.kept,
@@ -53,21 +59,19 @@ pub fn list() -> Result<Vec<Running>> {
     Ok(records()?.into_iter().map(describe).collect())
 }
 
-/// Removes what dead owners left behind, and the oldest logs. Gives the names of what was taken away.
+/// Removes what dead owners left behind, and the oldest logs. Gives the titles of what was taken away.
 pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
     let mut swept = Vec::new();
-    for record in records()? {
-        if !record.is_orphan() {
-            continue;
-        }
-        match reclaim(&record, false) {
+    for record in last_first(records()?).iter().filter(|record| record.is_orphan()) {
+        let title = record.title();
+        match reclaim(record, false) {
             Ok(true) => {
-                report.note(&format!("swept {} (slot {}), whose owner is gone", record.name, record.slot));
-                swept.push(record.name);
+                report.note(&format!("swept {title} (slot {}), whose owner is gone", record.slot));
+                swept.push(title);
             }
             Ok(false) => {}
             // One slot that resists is no reason to do nothing: it stays listed, and others are free.
-            Err(error) => report.note(&format!("cannot sweep {}: {error}", record.name)),
+            Err(error) => report.note(&format!("cannot sweep {title}: {error}")),
         }
     }
     if !swept.is_empty() {
@@ -77,11 +81,11 @@ pub fn sweep(cache: &Cache, report: &Reporter) -> Result<Vec<String>> {
     Ok(swept)
 }
 
-/// Takes down everything called `name` that was kept, and gives how many that were.
+/// Takes down everything called `name` that was kept, and gives how many sites and servers that were.
 pub fn down(name: &str) -> Result<usize> {
     let mut ended = 0;
-    for record in records()?.iter().filter(|record| record.name == name) {
-        ended += usize::from(reclaim(record, false)?);
+    for record in last_first(records()?).iter().filter(|record| record.name == name) {
+        ended += usize::from(reclaim(record, false)? && record.node == 0);
     }
     teardown::shared()?;
     Ok(ended)
@@ -89,12 +93,18 @@ pub fn down(name: &str) -> Result<usize> {
 
 /// Takes down everything that the dead process `pid` owned and did not keep, waiting for its locks to open.
 pub(crate) fn of_owner(pid: i32, start: u64) -> Result<()> {
-    for record in records()? {
+    for record in last_first(records()?) {
         if record.owner.pid == pid && record.owner.start == start && !record.kept {
             reclaim(&record, true)?;
         }
     }
     teardown::shared()
+}
+
+/// The first node of every site behind its others: what they have mounted is of its directory.
+fn last_first(mut records: Vec<Record>) -> Vec<Record> {
+    records.sort_by_key(|record| std::cmp::Reverse(record.node));
+    records
 }
 
 /// Takes away what runs in `record`'s slot once nobody holds it, and only if it still is the same.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{At, Result};
-use crate::kernel::{loops, mounts, network};
+use crate::kernel::{bridge, loops, mounts};
 use crate::record::{self, Record};
 
 /// How long processes and cgroups may take to go.
@@ -21,14 +21,11 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
     let cgroup = record.cgroup();
     cgroup.kill(LIMIT)?;
     for dir in [record.dir.clone(), record.runtime()] {
-        // First and last: once its file system is unmounted, the name of a device's file no longer leads here; and the
-        // device that carries the file system is free only then.
-        loops::detach_below(&dir)?;
-        mounts::remove_below(&dir)?;
-        loops::detach_below(&dir)?;
+        unmount_below(&dir)?;
     }
     cgroup.remove(LIMIT)?;
     record.network().remove()?;
+    record.switch().remove()?;
     remove_links_of_pod_logs(&record.dir);
     remove_network_results(&record.network().namespace());
     remove_tree(&record.runtime())?;
@@ -39,9 +36,24 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Takes away several slots of one site: every process of all of them dies first.
+pub(crate) fn of_slots(records: &[Record]) -> Result<()> {
+    records.iter().try_for_each(|record| record.cgroup().kill(LIMIT))?;
+    records.iter().rev().try_for_each(of_slot)
+}
+
+/// Unmounts everything below a directory and detaches the loop devices whose files are there.
+pub(crate) fn unmount_below(dir: &Path) -> Result<()> {
+    // First and last: once its file system is unmounted, the name of a device's file no longer leads here; and the
+    // device that carries the file system is free only then.
+    loops::detach_below(dir)?;
+    mounts::remove_below(dir)?;
+    loops::detach_below(dir)
+}
+
 /// Removes what all sites share if none is left.
 pub(crate) fn shared() -> Result<()> {
-    network::remove_bridge_if(|| record::records().is_ok_and(|records| records.is_empty()))
+    bridge::remove_if(|| record::records().is_ok_and(|records| records.is_empty()))
 }
 
 /// The kubelet links every container's log from a directory of the machine.

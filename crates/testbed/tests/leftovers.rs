@@ -17,69 +17,93 @@ use holdfast_testbed::{Cache, Reporter, Running, list, sweep};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Something in every place where a site can leave something: a pod with a volume and with a raw device, which is a
+/// Something in every place where a node can leave something: a pod with a volume and with a raw device, which is a
 /// loop device on a file of a file system on another.
 const POD: &str = r#"
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: data}
+metadata: {name: data-@NODE@}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: v1
 kind: PersistentVolumeClaim
-metadata: {name: raw}
-spec: {storageClassName: csi, volumeMode: Block, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+metadata: {name: raw-@NODE@}
+spec: {storageClassName: csi-late, volumeMode: Block, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: p}
+metadata: {name: @NODE@}
 spec:
+  nodeSelector: {kubernetes.io/hostname: @NODE@}
   containers:
   - name: p
     image: testbed.local/busybox:1
     command: [sh, -c, "exec 3>/dev/raw; sleep 3600"]
     volumeMounts: [{name: d, mountPath: /data}]
     volumeDevices: [{name: r, devicePath: /dev/raw}]
-  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}, {name: r, persistentVolumeClaim: {claimName: raw}}]
+  volumes:
+  - {name: d, persistentVolumeClaim: {claimName: data-@NODE@}}
+  - {name: r, persistentVolumeClaim: {claimName: raw-@NODE@}}
+---
 "#;
 
 #[test]
 fn a_killed_owner_leaves_nothing() {
-    let (mut owner, site) = start("killed");
-    assert_eq!(left(&site).len(), 9, "everything there is to leave is there: {:#?}", left(&site));
+    let (owner, nodes) = start("killed", 1);
+    dies_and_leaves_nothing(owner, &nodes, &[9]);
+}
+
+#[test]
+fn a_killed_owner_of_two_nodes_leaves_nothing() {
+    let (owner, nodes) = start("killed-pair", 2);
+    dies_and_leaves_nothing(owner, &nodes, &[11, 10]);
+}
+
+/// The owner dies, and its guard takes away what `kinds` of things each node has.
+fn dies_and_leaves_nothing(mut owner: Child, nodes: &[Running], kinds: &[usize]) {
+    let there: Vec<_> = nodes.iter().map(left).collect();
+    let counts: Vec<_> = there.iter().map(Vec::len).collect();
+    assert_eq!(counts, kinds, "everything there is to leave is there: {there:#?}");
     owner.kill().expect("SIGKILL");
     owner.wait().expect("its end");
     let begun = Instant::now();
-    while !left(&site).is_empty() || is_listed(&site) {
-        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {:#?}", left(&site));
+    while nodes.iter().any(|node| !left(node).is_empty() || is_listed(node)) {
+        let left: Vec<_> = nodes.iter().map(left).collect();
+        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {left:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
     println!("everything gone {:.1?} after the kill", begun.elapsed());
-    assert!(site.dir.join("log/kubelet.log").is_file(), "logs stay");
-    assert_eq!(std::fs::read_dir(&site.dir).expect("its directory").count(), 2, "logs and kubeconfig");
+    for node in nodes {
+        let kept = std::fs::read_dir(&node.dir).expect("its directory").count();
+        assert_eq!(kept, if node.node == 0 { 2 } else { 1 }, "logs, and the site's kubeconfig");
+        assert!(
+            !std::fs::read_dir(node.dir.join("log")).expect("logs").flatten().collect::<Vec<_>>().is_empty()
+        );
+    }
 }
 
 #[test]
 fn what_even_the_guard_did_not_live_to_remove_is_swept() {
-    let (mut owner, site) = start("swept");
+    let (mut owner, nodes) = start("swept", 2);
     let guard = guard_of(owner.id());
     run("kill", &["-9", &guard.to_string()]);
     owner.kill().expect("SIGKILL");
     owner.wait().expect("its end");
-    assert!(!left(&site).is_empty());
+    let all_left = || nodes.iter().flat_map(left).collect::<Vec<_>>();
+    assert!(!all_left().is_empty());
     let swept = sweep(&Cache::of_user().expect("a cache"), &Reporter::stderr()).expect("a sweep");
     // Another test's start may have swept it first.
-    assert!(swept.contains(&"swept".to_owned()) || left(&site).is_empty());
+    assert!(swept.contains(&"swept".to_owned()) || all_left().is_empty());
     let begun = Instant::now();
-    while !left(&site).is_empty() {
-        assert!(begun.elapsed() < LIMIT, "left after the sweep: {:#?}", left(&site));
+    while !all_left().is_empty() {
+        assert!(begun.elapsed() < LIMIT, "left after the sweep: {:#?}", all_left());
     }
 }
 
-/// Starts a site in a process of its own, with a pod and a loop device.
-fn start(name: &str) -> (Child, Running) {
+/// Starts a site in a process of its own, with a pod at each node and a loop device. Gives what is listed of it.
+fn start(name: &str, nodes: usize) -> (Child, Vec<Running>) {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_holdfast-testbed"))
-        .args(["up", "--foreground", "--csi", name])
+        .args(["up", "--foreground", "--csi", "--nodes", &nodes.to_string(), name])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program");
@@ -89,22 +113,27 @@ fn start(name: &str) -> (Child, Running) {
     let kubeconfig =
         line.trim().strip_prefix("export KUBECONFIG=").expect("where its kubeconfig is").to_owned();
     let dir = Path::new(&kubeconfig).parent().expect("its directory").to_owned();
-    let site = list().expect("a list").into_iter().find(|site| site.dir == dir).expect("it is listed");
+    let mut listed = list().expect("a list");
+    listed.retain(|node| node.name == name && node.dir.parent() == dir.parent());
+    listed.sort_by_key(|node| node.node);
+    assert_eq!(listed.len(), nodes, "{listed:?}");
     let kubectl = |args: &[&str]| {
         let program = kubectl();
         run(&program.to_string_lossy(), &[&["--kubeconfig", &kubeconfig], args].concat())
     };
-    let manifest = dir.join("run/pod.yaml");
-    std::fs::write(&manifest, POD).expect("a file");
+    let names = kubectl(&["get", "nodes", "-o=jsonpath={.items[*].metadata.name}"]);
+    let pods: String = names.split(' ').map(|node| POD.replace("@NODE@", node)).collect();
+    let manifest = dir.join("run/pods.yaml");
+    std::fs::write(&manifest, pods).expect("a file");
     kubectl(&["apply", "-f", &manifest.to_string_lossy()]);
-    kubectl(&["wait", "pod/p", "--for=condition=Ready", "--timeout=60s"]);
+    kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]);
     let disk = dir.join("volumes/disk");
     std::fs::File::create(&disk).and_then(|file| file.set_len(1 << 20)).expect("a file");
     run("losetup", &["-f", &disk.to_string_lossy()]);
-    (owner, site)
+    (owner, listed)
 }
 
-/// Everything of a site that the machine still has, in words.
+/// Everything of a node that the machine still has, in words.
 fn left(site: &Running) -> Vec<String> {
     let slot = site.slot;
     let mut left = Vec::new();
@@ -121,6 +150,10 @@ fn left(site: &Running) -> Vec<String> {
     see("mounts", points.map(String::from).collect());
     see("network namespaces", existing(&[format!("/run/netns/hf-{slot}")]));
     see("cables", existing(&[format!("/sys/class/net/hfv{slot}")]));
+    see("switches", existing(&["hfs", "hfu"].map(|kind| format!("/sys/class/net/{kind}{slot}"))));
+    let routes = run("ip", &["route"]);
+    let via = format!("via {} ", site.address);
+    see("routes", routes.lines().filter(|route| route.contains(&via)).map(String::from).collect());
     let roots = entries("/sys/fs/cgroup");
     let groups: Vec<String> = roots
         .iter()

@@ -52,7 +52,7 @@ impl Alone {
     pub async fn stop(mut self) -> Result<()> {
         let lease = self.lease.take();
         blocking("stopping a CSI driver", move || {
-            component::end(lease, std::slice::from_mut(&mut self.component))
+            component::end(lease.as_slice(), std::slice::from_mut(&mut self.component))
         })
         .await
     }
@@ -61,7 +61,8 @@ impl Alone {
 impl Drop for Alone {
     fn drop(&mut self) {
         if self.lease.is_some()
-            && let Err(error) = component::end(self.lease.take(), std::slice::from_mut(&mut self.component))
+            && let Err(error) =
+                component::end(self.lease.take().as_slice(), std::slice::from_mut(&mut self.component))
         {
             eprintln!("testbed: taking a CSI driver down: {error}");
         }

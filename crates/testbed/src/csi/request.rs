@@ -2,9 +2,9 @@
 
 use tonic::Status;
 
-use super::TOPOLOGY;
 use super::catalogue::{Mode, Origin};
-use super::wire::{CapacityRange, ContentSource, TopologyRequirement, VolumeCapability};
+use super::wire::{CapacityRange, ContentSource, CreateVolume, VolumeCapability};
+use super::{SHARED, TOPOLOGY};
 
 /// Size of a volume for which none is asked.
 const DEFAULT_SIZE: u64 = 1 << 30;
@@ -97,10 +97,15 @@ pub(super) fn origin(source: Option<&ContentSource>) -> Result<Option<Origin>, S
     }
 }
 
-/// The nodes from which a volume is to be reached: of a claim that waits for its pod, that pod's node alone.
-pub(super) fn nodes(requirement: Option<&TopologyRequirement>) -> Vec<String> {
-    let requisite = requirement.map(|requirement| &requirement.requisite[..]).unwrap_or_default();
-    requisite.iter().filter_map(|topology| topology.segments.get(TOPOLOGY).cloned()).collect()
+/// The node from which a volume is to be reached: of a claim that waits for its pod, that pod's, else the one that
+/// is liked best. None, which means all, if no node is named or the volume is to be shared.
+pub(super) fn node(asked: &CreateVolume) -> Option<String> {
+    if asked.parameters.get(SHARED).is_some_and(|shared| shared == "true") {
+        return None;
+    }
+    let requirement = asked.accessibility.as_ref()?;
+    let mut choices = requirement.preferred.iter().chain(&requirement.requisite);
+    choices.find_map(|topology| topology.segments.get(TOPOLOGY).cloned())
 }
 
 /// Bytes as the protocol has them.
@@ -110,7 +115,21 @@ pub(super) fn signed(bytes: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::volumes::topology;
+    use super::super::wire::TopologyRequirement;
     use super::*;
+
+    #[test]
+    fn a_volume_is_at_the_node_that_is_liked_best_unless_it_is_shared() {
+        let nodes = |names: &[&str]| names.iter().map(|name| topology(name)).collect();
+        let mut asked = CreateVolume::default();
+        assert_eq!(node(&asked), None);
+        let required = TopologyRequirement { requisite: nodes(&["a", "b"]), preferred: nodes(&["b", "a"]) };
+        asked.accessibility = Some(required);
+        assert_eq!(node(&asked).as_deref(), Some("b"));
+        asked.parameters.insert(SHARED.into(), "true".into());
+        assert_eq!(node(&asked), None);
+    }
 
     #[test]
     fn a_size_is_what_is_asked_for_or_an_error() {

@@ -47,7 +47,7 @@ impl Driver {
             return Err(Status::invalid_argument("the source is of the other volume mode"));
         }
         let size = size.chosen(source.as_ref().map_or(0, |source| source.size))?;
-        let nodes = request::nodes(asked.accessibility.as_ref());
+        let nodes = Vec::from_iter(request::node(&asked));
         let volume = Volume { id, size, mode, origin, nodes };
         self.fill(&volume, source)?;
         self.catalogue.put(&volume)?;

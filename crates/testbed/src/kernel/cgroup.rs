@@ -11,8 +11,8 @@ use crate::error::{At, Error, Result};
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Where our own components are; the kubelet makes `kubepods` beside it.
-const SYSTEM: &str = "system";
+/// Where the kubelet puts the pods of its node.
+const PODS: &str = "kubepods";
 
 /// The v1 controllers that may follow processes, the best first: these account for nothing else.
 const FOLLOWERS: [&str; 4] = ["pids", "systemd", "freezer", "memory"];
@@ -32,6 +32,26 @@ impl Version {
 
     fn at(root: &Path) -> Self {
         if root.join("cgroup.controllers").is_file() { Self::V2 } else { Self::V1 }
+    }
+}
+
+/// Which part of a slot a component is in; the kubelet makes one for pods beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What goes on when the slot's node dies: a control plane, a server.
+    System,
+    /// What dies with the node.
+    Node,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::System, Self::Node];
+
+    fn dir(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Node => "node",
+        }
     }
 }
 
@@ -71,50 +91,49 @@ impl Cgroup {
             hand_down(Path::new(ROOT));
             hand_down(&Path::new(ROOT).join(&self.name));
         }
-        let system = self.tracking()?.join(SYSTEM);
-        std::fs::create_dir_all(&system).at("create", system)
+        for part in Part::ALL {
+            let dir = self.tracking()?.join(part.dir());
+            std::fs::create_dir_all(&dir).at("create", dir)?;
+        }
+        Ok(())
     }
 
     /// The file that takes the pid of a new component.
-    pub(crate) fn entrance(&self) -> Result<PathBuf> {
-        Ok(self.tracking()?.join(SYSTEM).join("cgroup.procs"))
+    pub(crate) fn entrance(&self, part: Part) -> Result<PathBuf> {
+        Ok(self.tracking()?.join(part.dir()).join("cgroup.procs"))
     }
 
     /// Every process of the slot: components, shims, and what runs in containers.
     pub(crate) fn processes(&self) -> Result<Vec<i32>> {
-        let mut found = Vec::new();
-        for dir in tree(&self.tracking()?) {
-            // A cgroup that went away in between has no processes.
-            let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-            found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
-        }
-        Ok(found)
+        Ok(processes_below(&self.tracking()?))
+    }
+
+    /// Every process of the slot's node: its servers, shims, and what runs in containers.
+    pub(crate) fn node_processes(&self) -> Result<Vec<i32>> {
+        let slot = self.tracking()?;
+        Ok([Part::Node.dir(), PODS].iter().flat_map(|part| processes_below(&slot.join(part))).collect())
     }
 
     /// Ends every process with SIGKILL, again until none is left.
     pub(crate) fn kill(&self, limit: Duration) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let pids = self.processes()?;
-            if pids.is_empty() {
-                return Ok(());
-            }
-            if begun.elapsed() > limit {
-                return Err(Error::Command {
-                    command: format!("kill -9 {pids:?}"),
-                    status: format!("still there after {limit:?}"),
-                    output: processes::describe(&pids),
-                });
-            }
-            processes::kill_and_wait(&pids, Duration::from_secs(2));
-        }
+        kill_until_none(|| self.processes(), limit)
+    }
+
+    /// Ends every process of the slot's node in the same way, and removes the cgroups of its pods.
+    pub(crate) fn kill_node(&self, limit: Duration) -> Result<()> {
+        kill_until_none(|| self.node_processes(), limit)?;
+        self.remove_below(&Path::new(&self.name).join(PODS), limit)
     }
 
     /// Removes it with everything below. Processes must be gone.
     pub(crate) fn remove(&self, limit: Duration) -> Result<()> {
+        self.remove_below(Path::new(&self.name), limit)
+    }
+
+    fn remove_below(&self, path: &Path, limit: Duration) -> Result<()> {
         let begun = Instant::now();
         for root in self.hierarchies()? {
-            let dir = root.join(&self.name);
+            let dir = root.join(path);
             for inner in tree(&dir).into_iter().rev() {
                 while let Err(error) = std::fs::remove_dir(&inner) {
                     let busy = error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error());
@@ -158,6 +177,34 @@ impl Cgroup {
             }
         }
         Ok(roots)
+    }
+}
+
+fn processes_below(top: &Path) -> Vec<i32> {
+    let mut found = Vec::new();
+    for dir in tree(top) {
+        // A cgroup that went away in between has no processes.
+        let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+        found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    }
+    found
+}
+
+fn kill_until_none(processes: impl Fn() -> Result<Vec<i32>>, limit: Duration) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let pids = processes()?;
+        if pids.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > limit {
+            return Err(Error::Command {
+                command: format!("kill -9 {pids:?}"),
+                status: format!("still there after {limit:?}"),
+                output: processes::describe(&pids),
+            });
+        }
+        processes::kill_and_wait(&pids, Duration::from_secs(2));
     }
 }
 

@@ -1,21 +1,18 @@
-//! The bridge that all sites share, and the network namespace and cable of one.
+//! The network namespace of one slot, its cable and its address.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::dirs;
+use super::bridge::{self, HOST_ADDRESS};
+use super::iproute::ip;
 use crate::error::{Error, Result};
-use crate::lock::FileLock;
 use crate::tool;
 
-/// The bridge on the host. Addresses are of 198.18.0.0/15, which RFC 2544 keeps for testing.
-const BRIDGE: &str = "hf0";
+/// The table of rules that cut a slot off.
+const BLACKHOLE: &str = "holdfast_partition";
 
-/// The host's own address on the bridge: servers for all sites listen here.
-pub const HOST_ADDRESS: &str = "198.18.0.1";
-
-/// The last number of [`HOST_ADDRESS`].
-const HOST_NUMBER: u16 = 1;
+/// Not for one receiver, so not to be masqueraded.
+const MULTICAST: &str = "224.0.0.0/4";
 
 /// Network namespace, cable and address of one slot.
 #[derive(Debug, Clone)]
@@ -52,14 +49,13 @@ impl Network {
         10 + self.slot
     }
 
-    /// Makes the namespace and plugs it into the bridge.
-    pub(crate) fn create(&self) -> Result<()> {
-        ensure_bridge()?;
+    /// Makes the namespace and plugs it into `bridge`.
+    pub(crate) fn create(&self, bridge: &str) -> Result<()> {
         let (namespace, cable, address) = (self.namespace(), self.cable(), self.address());
-        let hardware = hardware_address(self.host_number());
+        let hardware = bridge::hardware_address(self.host_number());
         ip(&format!("netns add {namespace}"))?;
         ip(&format!("link add {cable} type veth peer name eth0 address {hardware} netns {namespace}"))?;
-        ip(&format!("link set {cable} master {BRIDGE} up"))?;
+        ip(&format!("link set {cable} master {bridge} up"))?;
         ip(&format!("-n {namespace} addr add {address}/24 dev eth0"))?;
         ip(&format!("-n {namespace} link set eth0 up"))?;
         ip(&format!("-n {namespace} link set lo up"))?;
@@ -89,24 +85,66 @@ impl Network {
         ip(&format!("link set {} {}", self.cable(), if up { "up" } else { "down" })).map(drop)
     }
 
-    /// Loses every packet that crosses the site's edge, silently, or stops doing so.
-    pub(crate) fn blackhole(&self, on: bool) -> Result<()> {
-        if !on {
-            let deleted = self.run(&["nft", "delete", "table", "inet", "holdfast_partition"]);
-            return match deleted {
-                Err(Error::Command { output, .. }) if output.contains("No such file") => Ok(()),
-                other => other.map(drop),
-            };
-        }
-        let rules = "table inet holdfast_partition {
-            chain in { type filter hook prerouting priority -400; iifname eth0 drop; }
-            chain out { type filter hook postrouting priority 400; oifname eth0 drop; }
-        }";
-        self.run(&["nft", rules]).map(drop)
+    /// Loses every packet that crosses the edge of the slot, silently, but for those from and to `inside`.
+    pub(crate) fn blackhole(&self, inside: &[String]) -> Result<()> {
+        let exception = |field: &str| match inside {
+            [] => String::new(),
+            inside => format!("ip {field} {{ {} }} accept;", inside.join(", ")),
+        };
+        self.clear()?;
+        let rules = format!(
+            "table inet {BLACKHOLE} {{
+                chain in {{
+                    type filter hook prerouting priority -400;
+                    iifname != eth0 accept; {} drop;
+                }}
+                chain out {{
+                    type filter hook postrouting priority 400;
+                    oifname != eth0 accept; {} drop;
+                }}
+            }}",
+            exception("saddr"),
+            exception("daddr"),
+        );
+        self.run(&["nft", &rules]).map(drop)
     }
 
-    /// Removes cable and namespace, if they are there.
+    /// Ends [`Self::blackhole`].
+    pub(crate) fn clear(&self) -> Result<()> {
+        match self.run(&["nft", "delete", "table", "inet", BLACKHOLE]) {
+            Err(Error::Command { output, .. }) if output.contains("No such file") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Gives what pods of `range` send beyond `site`, which holds the pods of all nodes, the slot's address.
+    ///
+    /// Between pods addresses stay as they are, also from node to node.
+    pub(crate) fn masquerade(&self, range: &str, site: &str) -> Result<()> {
+        let rules = format!(
+            "table ip holdfast_pods {{
+                chain out {{
+                    type nat hook postrouting priority srcnat;
+                    ip saddr {range} ip daddr != {{ {site}, {MULTICAST} }} masquerade;
+                }}
+            }}"
+        );
+        self.run(&["nft", &rules]).map(drop)
+    }
+
+    /// Sends packets for the addresses of `range` to the slot whose address is `via`.
+    pub(crate) fn route(&self, range: &str, via: &str) -> Result<()> {
+        ip(&format!("-n {} route add {range} via {via}", self.namespace())).map(drop)
+    }
+
+    /// Has the host send packets for the addresses of `range` to this slot.
+    pub(crate) fn route_from_host(&self, range: &str) -> Result<()> {
+        ip(&format!("route add {range} via {}", self.address())).map(drop)
+    }
+
+    /// Removes cable, namespace and the host's routes, if they are there.
     pub(crate) fn remove(&self) -> Result<()> {
+        ip(&format!("route flush via {}", self.address()))?;
         if Path::new("/sys/class/net").join(self.cable()).exists() {
             ip(&format!("link del {}", self.cable()))?;
         }
@@ -117,44 +155,6 @@ impl Network {
     }
 }
 
-/// Makes the bridge if it is not there.
-pub(crate) fn ensure_bridge() -> Result<()> {
-    let _held = FileLock::wait(&dirs::network_lock())?;
-    if !bridge_exists() {
-        ip(&format!("link add {BRIDGE} address {} type bridge", hardware_address(HOST_NUMBER)))?;
-        ip(&format!("addr add {HOST_ADDRESS}/24 dev {BRIDGE}"))?;
-        ip(&format!("link set {BRIDGE} up"))?;
-    }
-    Ok(())
-}
-
-/// Removes the bridge if `unused` says that nobody needs it; asked under the lock that makers take.
-pub(crate) fn remove_bridge_if(unused: impl FnOnce() -> bool) -> Result<()> {
-    let _held = FileLock::wait(&dirs::network_lock())?;
-    let ports = Path::new("/sys/class/net").join(BRIDGE).join("brif");
-    let plugged = std::fs::read_dir(ports).is_ok_and(|mut ports| ports.next().is_some());
-    if bridge_exists() && !plugged && unused() {
-        ip(&format!("link del {BRIDGE}"))?;
-    }
-    Ok(())
-}
-
-/// The hardware address that goes with `198.18.0.<number>`: locally administered, the rest spells the other.
-///
-/// A random one would differ for the next owner of a slot, while the host and all sites believe for up to 45 s that
-/// the address is still at the old one (`base_reachable_time` in arp(7), times 1.5): the next owner hears nothing.
-fn hardware_address(number: u16) -> String {
-    format!("02:00:c6:12:00:{number:02x}")
-}
-
-fn bridge_exists() -> bool {
-    Path::new("/sys/class/net").join(BRIDGE).exists()
-}
-
-fn ip(words: &str) -> Result<String> {
-    tool::run("ip", &words.split(' ').collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
@@ -162,6 +162,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::dirs::Cache;
+    use crate::kernel::bridge;
     use crate::lease::Lease;
 
     /// Nobody listens there: a refusal comes from the slot's end of the cable, silence from nowhere.
@@ -177,9 +178,10 @@ mod tests {
         // While it is plugged in the bridge stays up, and what the host knows about neighbours stays too.
         let (neighbour, slot) = (Lease::take("x", &cache).unwrap(), Lease::take("y", &cache).unwrap());
         let network = slot.record().network();
-        neighbour.record().network().create().unwrap();
+        let bridge = bridge::ensure().unwrap();
+        neighbour.record().network().create(bridge).unwrap();
         for _ in 0..3 {
-            network.create().unwrap();
+            network.create(bridge).unwrap();
             assert_eq!(knock(&network.address()), ErrorKind::ConnectionRefused);
             network.remove().unwrap();
         }

@@ -7,7 +7,7 @@ use super::{Credentials, Make, S3};
 use crate::component::{Component, Spec};
 use crate::dirs::Cache;
 use crate::error::{At, Result};
-use crate::kernel::network::{self, HOST_ADDRESS};
+use crate::kernel::bridge::{self, HOST_ADDRESS};
 use crate::lease::Lease;
 use crate::parts::Part;
 use crate::record::Record;
@@ -44,7 +44,7 @@ fn serve(
     bin: &Path,
     credentials: &Credentials,
 ) -> Result<(SocketAddr, Component)> {
-    network::ensure_bridge()?;
+    bridge::ensure()?;
     record.cgroup().create()?;
     let address = free_address(record.slot)?;
     let (data, versions) = (record.dir.join("data"), record.dir.join("versions"));

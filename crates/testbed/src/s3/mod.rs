@@ -207,7 +207,7 @@ impl S3 {
 impl Drop for S3 {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        if let Err(error) = component::end(Some(lease), std::slice::from_mut(&mut self.component)) {
+        if let Err(error) = component::end(&[lease], std::slice::from_mut(&mut self.component)) {
             eprintln!("testbed: taking {} down: {error}", self.record.name);
         }
     }

@@ -6,73 +6,57 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::builder::SiteBuilder;
-use super::plan::{Plan, text};
-use super::{Site, Times, control_plane, csi, kubeconfig, kwok, node, pki};
-use crate::component::{Component, Spec, not_ready, until};
-use crate::dirs::Cache;
+use super::ground::Ground;
+use super::node::{self, Machine, NodePlan};
+use super::{Site, Times, control_plane, kwok};
+use crate::component::{Component, Spec};
 use crate::error::{Error, Result};
-use crate::lease::Lease;
-use crate::parts::{Built, Part};
-use crate::record::Record;
+use crate::lease::{self, Lease};
 use crate::tool::blocking;
-use crate::{client, guard, host, images, sweep};
+use crate::{client, guard, images};
 
 /// Bounds of the stages: ten times what they take, for a machine that compiles meanwhile.
 const API_LIMIT: Duration = Duration::from_secs(90);
-const NODE_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const NODE_LIMIT: Duration = Duration::from_secs(120);
 const DNS_LIMIT: Duration = Duration::from_secs(120);
 
 const COREDNS: &str = include_str!("../../assets/coredns.yaml");
 const NODE_PROXIER: &str = include_str!("../../assets/node-proxier.yaml");
 
-/// Names of the annotation that tells movers where volumes of pods are.
-const KUBELET_ROOT: &str = "holdfast.dev/kubelet-root";
-
-/// All that is needed before the first process starts.
-struct Ground {
-    lease: Lease,
-    plan: Plan,
-    kubernetes: Built,
-    containerd: Option<Built>,
-    kwok: Option<Built>,
-    csi: Option<csi::Parts>,
-    images: Vec<PathBuf>,
-}
-
 impl Site {
     pub(super) async fn boot(builder: SiteBuilder) -> Result<Self> {
         let (ground, builder) = blocking("preparing a site", move || {
-            let ground = prepare(&builder)?;
+            let ground = Ground::prepare(&builder)?;
             Ok((ground, builder))
         })
         .await?;
         let client = match client::connect(&ground.plan.kubeconfig("admin")).await {
             Ok(client) => client,
-            Err(error) => return ground.lease.end().and(Err(error)),
+            Err(error) => return lease::end_all(&ground.leases).and(Err(error)),
         };
         let mut site = Self {
             plan: ground.plan,
             kubernetes: ground.kubernetes,
-            containerd: ground.containerd,
             client,
+            machines: ground.machines,
             kwok_nodes: Vec::new(),
             components: Vec::new(),
             times: Times::default(),
-            lease: Some(ground.lease),
+            leases: ground.leases,
         };
         let begun = Instant::now();
         site.start_control_plane(&builder)?;
-        let imported = site.start_containerd(ground.images)?;
+        let imported = site.start_containerd(&ground.images)?;
         site.wait_for_api().await?;
         site.times.control_plane = begun.elapsed();
         site.start_controllers()?;
         site.apply(&site.addons(&builder)).await?;
-        if let Some(imported) = imported {
-            imported.await.unwrap_or(Err(Error::Interrupted { what: "importing images" }))?;
-            site.start_node().await?;
+        imported.await.unwrap_or(Err(Error::Interrupted { what: "importing images" }))?;
+        if !site.machines.is_empty() {
+            site.wait_for_nodes().await?;
             site.times.node = begun.elapsed();
         }
         if let Some(csi) = ground.csi {
@@ -89,14 +73,9 @@ impl Site {
         Ok(site)
     }
 
-    fn record(&self) -> Result<&Record> {
-        let record = self.lease.as_ref().map(Lease::record);
-        record.ok_or_else(|| self.no_component("any more"))
-    }
-
     pub(super) fn start(&mut self, spec: Spec) -> Result<()> {
-        let component = Component::start(spec, self.record()?)?;
-        self.components.push(component);
+        let record = self.leases.first().map(Lease::record).ok_or_else(|| self.no_component("any more"))?;
+        self.components.push(Component::start(spec, record)?);
         Ok(())
     }
 
@@ -106,29 +85,11 @@ impl Site {
         self.start(control_plane::apiserver(&self.plan, &self.kubernetes, admission, flags))
     }
 
-    /// Starts containerd and gives it its images while the control plane comes up.
-    fn start_containerd(
-        &mut self,
-        images: Vec<PathBuf>,
-    ) -> Result<Option<tokio::task::JoinHandle<Result<()>>>> {
-        let Some(containerd) = self.containerd.clone() else { return Ok(None) };
-        self.start(node::containerd(&self.plan, &containerd))?;
-        let plan = self.plan.clone();
-        Ok(Some(tokio::spawn(async move {
-            let begun = Instant::now();
-            let up = until(NODE_LIMIT, || {
-                let (plan, containerd) = (plan.clone(), containerd.clone());
-                blocking("asking containerd", move || Ok(node::containerd_answers(&plan, &containerd)))
-            })
-            .await?;
-            if !up {
-                return Err(not_ready("containerd", begun.elapsed(), &plan.log("containerd")));
-            }
-            blocking("importing images", move || {
-                images.iter().try_for_each(|image| node::import(&plan, &containerd, image))
-            })
-            .await
-        })))
+    /// Starts containerd of every node and gives it its images while the control plane comes up.
+    fn start_containerd(&mut self, images: &[PathBuf]) -> Result<JoinHandle<Result<()>>> {
+        let imports = self.machines.iter_mut().map(|node| node.start_containerd(images.to_vec(), NODE_LIMIT));
+        let imports = imports.collect::<Result<Vec<_>>>()?;
+        Ok(tokio::spawn(async move { futures::future::try_join_all(imports).await.map(drop) }))
     }
 
     pub(super) async fn wait_for_api(&mut self) -> Result<()> {
@@ -136,7 +97,7 @@ impl Site {
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while begun.elapsed() < API_LIMIT {
             tick.tick().await;
-            self.components.iter_mut().try_for_each(Component::check)?;
+            self.check()?;
             let ask = http::Request::get("/readyz").body(Vec::new());
             let Ok(ask) = ask else { break };
             let answer = tokio::time::timeout(Duration::from_secs(2), self.client.request_text(ask));
@@ -155,19 +116,15 @@ impl Site {
             .flag("kubeconfig", self.kubeconfig())
             .flag("root", self.plan.volumes());
         self.start(provisioner)?;
-        if self.containerd.is_some() {
-            self.start(node::kubelet(&self.plan, &self.kubernetes))?;
-            self.start(node::kube_proxy(&self.plan, &self.kubernetes))?;
-        }
-        Ok(())
+        self.machines.iter_mut().try_for_each(Machine::start_kubelet)
     }
 
     /// Manifests of what a site has from the start.
     fn addons(&self, builder: &SiteBuilder) -> String {
         let mut all = Vec::new();
-        if builder.node {
+        if !self.machines.is_empty() {
             all.push(NODE_PROXIER.to_owned());
-            let coredns = COREDNS.replace("@IMAGE@", images::COREDNS);
+            let coredns = COREDNS.replace("@IMAGE@", images::COREDNS).replace("@NODE@", &self.plan.node(0));
             all.push(coredns.replace("@ADDRESS@", &self.plan.service_dns()));
         }
         for (number, name) in builder.storage_classes.iter().enumerate() {
@@ -176,19 +133,23 @@ impl Site {
         all.join("---\n")
     }
 
-    async fn start_node(&mut self) -> Result<()> {
+    /// Waits until all nodes are Ready, and says of each what the control plane cannot know.
+    async fn wait_for_nodes(&mut self) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let name = self.plan.node();
-        self.wait_for("kubelet", "its node is not Ready", NODE_LIMIT, || async {
-            Ok(nodes.get_opt(&name).await?.is_some_and(|found| node::is_ready(&found)))
-        })
-        .await?;
-        let annotation =
-            json!({ "metadata": { "annotations": { KUBELET_ROOT: text(self.plan.kubelet_root()) } } });
-        nodes
-            .patch(&name, &PatchParams::default(), &Patch::Merge(annotation))
-            .await
-            .map_err(Error::kubernetes(format!("annotating node {name}")))?;
+        let plans: Vec<NodePlan> = self.machines.iter().map(|machine| machine.plan.clone()).collect();
+        for plan in plans {
+            let name = plan.name();
+            let kubelet = plan.numbered("kubelet");
+            self.wait_for(&kubelet, "its node is not Ready", NODE_LIMIT, || async {
+                Ok(nodes.get_opt(&name).await?.is_some_and(|found| node::is_ready(&found)))
+            })
+            .await?;
+            let facts = Patch::Merge(node::facts(&plan));
+            nodes
+                .patch(&name, &PatchParams::default(), &facts)
+                .await
+                .map_err(Error::kubernetes(format!("annotating node {name}")))?;
+        }
         Ok(())
     }
 
@@ -200,7 +161,7 @@ impl Site {
             Ok(accounts.get_opt("default").await?.is_some())
         })
         .await?;
-        if self.containerd.is_none() {
+        if self.machines.is_empty() {
             return Ok(());
         }
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), "kube-system");
@@ -209,6 +170,13 @@ impl Site {
             Ok(status.and_then(|status| status.available_replicas).is_some_and(|count| count > 0))
         })
         .await
+    }
+
+    /// An error if a component ended by itself.
+    fn check(&mut self) -> Result<()> {
+        let alive =
+            self.machines.iter_mut().filter(|machine| machine.is_on()).flat_map(Machine::components_mut);
+        self.components.iter_mut().chain(alive).try_for_each(Component::check)
     }
 
     /// Waits until `ready` says so; fails at once if a component ended, and at `limit` with `component`'s log.
@@ -228,7 +196,7 @@ impl Site {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while begun.elapsed() < limit {
             tick.tick().await;
-            self.components.iter_mut().try_for_each(Component::check)?;
+            self.check()?;
             // Errors of a server that just came up are part of waiting for it.
             if ready().await.unwrap_or(false) {
                 return Ok(());
@@ -236,56 +204,4 @@ impl Site {
         }
         Err(self.component(component)?.not_ready(what, begun.elapsed()))
     }
-}
-
-/// Checks the machine, builds what is missing, takes a slot and lays out the site's directory.
-fn prepare(builder: &SiteBuilder) -> Result<Ground> {
-    let report = &builder.report;
-    host::prepare(report)?;
-    let cache = builder.cache.clone().map_or_else(Cache::of_user, Ok)?;
-    let build = |part: Part| part.build(&cache, report);
-    let kubernetes = build(Part::Kubernetes(builder.kubernetes.clone()))?;
-    let kwok = (builder.kwok_nodes > 0).then(|| build(Part::Kwok)).transpose()?;
-    let csi = || -> Result<csi::Parts> {
-        Ok(csi::Parts {
-            provisioner: build(Part::CsiProvisioner)?,
-            snapshotter: build(Part::CsiSnapshotter)?,
-        })
-    };
-    let csi = builder.csi.then(csi).transpose()?;
-    let mut archives = Vec::new();
-    let mut real = None;
-    if builder.node {
-        real = Some((build(Part::Containerd)?, build(Part::Cni)?));
-        archives = vec![images::pause(&cache)?, images::coredns(&cache, report)?, images::busybox(&cache)?];
-        archives.extend(builder.images.iter().cloned());
-    }
-    sweep::sweep(&cache, report)?;
-    guard::ensure(&cache)?;
-    let lease = Lease::take(&builder.name, &cache)?;
-    let prepared = lay_out(&lease, real.as_ref().map(|(_, cni)| cni));
-    match prepared {
-        Ok(plan) => {
-            let containerd = real.map(|(containerd, _)| containerd);
-            Ok(Ground { lease, plan, kubernetes, containerd, kwok, csi, images: archives })
-        }
-        Err(error) => {
-            lease.end()?;
-            Err(error)
-        }
-    }
-}
-
-/// Makes namespace, cgroup, certificates and configuration.
-fn lay_out(lease: &Lease, cni: Option<&Built>) -> Result<Plan> {
-    let record = lease.record();
-    let plan = Plan::of(record)?;
-    record.network().create()?;
-    record.cgroup().create()?;
-    pki::create(&plan)?;
-    kubeconfig::create(&plan)?;
-    if let Some(cni) = cni {
-        node::configure(&plan, &record.cgroup(), cni)?;
-    }
-    Ok(plan)
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::Site;
-use super::plan::check_name;
+use super::plan::{NODES, check_name};
 use crate::dirs::Cache;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parts::KUBERNETES;
 use crate::report::Reporter;
 
@@ -18,7 +18,7 @@ pub const STORAGE_CLASS: &str = "local";
 pub struct SiteBuilder {
     pub(super) name: String,
     pub(super) kubernetes: String,
-    pub(super) node: bool,
+    pub(super) nodes: u16,
     pub(super) csi: bool,
     pub(super) kwok_nodes: usize,
     pub(super) images: Vec<PathBuf>,
@@ -34,7 +34,7 @@ impl SiteBuilder {
         Self {
             name,
             kubernetes: KUBERNETES.into(),
-            node: false,
+            nodes: 0,
             csi: false,
             kwok_nodes: 0,
             images: Vec::new(),
@@ -48,12 +48,22 @@ impl SiteBuilder {
 
     /// With a real node: containers, volumes, Services and DNS.
     pub fn node(mut self) -> Self {
-        self.node = true;
+        self.nodes = self.nodes.max(1);
+        self
+    }
+
+    /// With `count` real nodes, at most 8; the control plane runs with the first.
+    ///
+    /// Each of several nodes is an availability zone of its own, called `<site>-0`, `<site>-1` and so on, and counts as
+    /// dead after it has said nothing for 20 s. Volumes of the default class are at the node of their first pod.
+    pub fn nodes(mut self, count: u16) -> Self {
+        self.nodes = count;
         self
     }
 
     /// With a real node and a CSI driver beside the default storage: classes [`super::CSI_CLASS`],
-    /// [`super::CSI_LATE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`].
+    /// [`super::CSI_LATE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`]; with several nodes also
+    /// [`super::CSI_SHARED_CLASS`].
     pub fn csi(mut self) -> Self {
         self.csi = true;
         self.node()
@@ -73,7 +83,7 @@ impl SiteBuilder {
         self
     }
 
-    /// An image archive that the node has from the start.
+    /// An image archive that all nodes have from the start.
     pub fn image(mut self, archive: impl Into<PathBuf>) -> Self {
         self.images.push(archive.into());
         self
@@ -121,6 +131,9 @@ impl SiteBuilder {
     /// With the end of the log of the component that did not come up. Nothing is left running then.
     pub async fn start(self) -> Result<Site> {
         check_name(&self.name)?;
+        if self.nodes > NODES {
+            return Err(Error::TooManyNodes { site: self.name, nodes: self.nodes, limit: NODES });
+        }
         Site::boot(self).await
     }
 }

@@ -13,6 +13,9 @@ const ADMISSION: [&str; 3] = ["NodeRestriction", "PodNodeSelector", "PodTolerati
 /// Requests per second of a controller: the defaults are made for sharing an API server with hundreds of nodes.
 const RATE: [&str; 2] = ["--kube-api-qps=500", "--kube-api-burst=1000"];
 
+/// How soon a node that says nothing counts as dead where there are several; by default it takes 50 s.
+const GRACE: [&str; 2] = ["--node-monitor-grace-period=20s", "--node-monitor-period=2s"];
+
 pub(super) fn etcd(plan: &Plan, kubernetes: &Built) -> Spec {
     Spec::new("etcd", kubernetes.bin("etcd"))
         .flag("data-dir", plan.dir.join("etcd"))
@@ -56,6 +59,7 @@ pub(super) fn apiserver(plan: &Plan, kubernetes: &Built, admission: &[String], e
 }
 
 pub(super) fn controller_manager(plan: &Plan, kubernetes: &Built) -> Spec {
+    let grace: &[&str] = if plan.has_several_nodes() { &GRACE } else { &[] };
     Spec::new("kube-controller-manager", kubernetes.bin("kube-controller-manager"))
         .flag("kubeconfig", plan.kubeconfig("controller-manager"))
         .flag("service-account-private-key-file", plan.pki("service-accounts.key"))
@@ -65,6 +69,7 @@ pub(super) fn controller_manager(plan: &Plan, kubernetes: &Built) -> Spec {
         .flag("cluster-signing-key-file", plan.pki("ca.key"))
         .flag("bind-address", "127.0.0.1")
         .arg("--leader-elect=false")
+        .args(grace)
         // At the default rate it takes 5 s to fetch the tokens of all its controllers.
         .args(RATE)
 }

@@ -1,5 +1,6 @@
 //! Storage with snapshots: the CSI driver, its sidecars and what the API server has to know of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::storage::v1::CSINode;
@@ -7,18 +8,22 @@ use kube::api::Api;
 use serde_json::json;
 
 use super::Site;
+use super::node::NodePlan;
 use super::plan::Plan;
 use crate::component::Spec;
-use crate::csi::registration_socket;
+use crate::csi::{SHARED, registration_socket};
 use crate::error::{At, Result};
 use crate::guard;
 use crate::parts::Built;
 
-/// StorageClass of volumes with snapshots.
+/// StorageClass of volumes with snapshots. At a site with several nodes each volume is at one of them, whichever.
 pub const CSI_CLASS: &str = "csi";
 
 /// As [`CSI_CLASS`], but a volume is made only when a pod wants it, for that pod's node.
 pub const CSI_LATE_CLASS: &str = "csi-late";
+
+/// As [`CSI_CLASS`], but a volume is at whatever node its pod is: only at a site with several nodes.
+pub const CSI_SHARED_CLASS: &str = "csi-shared";
 
 /// StorageClass of the driver that has no snapshots.
 pub const CSI_PLAIN_CLASS: &str = "csi-plain";
@@ -66,52 +71,70 @@ impl Driver {
         }
     }
 
-    fn socket(self, plan: &Plan) -> std::path::PathBuf {
-        plan.runtime.join(format!("{}.sock", self.short()))
+    /// Where it answers at a node; the sidecars ask the one of the first.
+    fn socket(self, node: &NodePlan) -> PathBuf {
+        node.runtime.join(format!("{}.sock", self.short()))
     }
 
-    fn spec(self, plan: &Plan) -> Result<Spec> {
-        let registry = plan.kubelet_root().join("plugins_registry");
-        let spec = Spec::new(&format!("{}-driver", self.short()), guard::program()?)
+    /// One driver of a node. Those of all nodes share the site's pool.
+    fn spec(self, node: &NodePlan) -> Result<Spec> {
+        let registry = node.kubelet_root().join("plugins_registry");
+        let spec = Spec::new(&node.numbered(&format!("{}-driver", self.short())), guard::program()?)
             .arg("csi")
             .flag("name", self.name())
-            .flag("node", plan.node())
-            .flag("pool", plan.dir.join(self.short()))
-            .flag("socket", self.socket(plan))
-            .flag("registration", registration_socket(&registry, self.short()));
+            .flag("node", node.name())
+            .flag("pool", node.site.dir.join(self.short()))
+            .flag("socket", self.socket(node))
+            .flag("registration", registration_socket(&registry, self.short()))
+            .on_node();
         Ok(match self {
             Self::WithSnapshots => spec,
             Self::Plain => spec.arg("--without-snapshots"),
         })
     }
 
-    fn provisioner(self, plan: &Plan, parts: &Parts) -> Spec {
-        sidecar(plan, &format!("{}-provisioner", self.short()), parts.provisioner.bin("csi-provisioner"))
-            .flag("csi-address", self.socket(plan))
-            .arg("--extra-create-metadata")
-            // Else a volume for one node's pod is asked for as if any node would do.
-            .arg("--strict-topology")
+    fn provisioner(self, first: &NodePlan, parts: &Parts) -> Spec {
+        sidecar(
+            &first.site,
+            &format!("{}-provisioner", self.short()),
+            parts.provisioner.bin("csi-provisioner"),
+        )
+        .flag("csi-address", self.socket(first))
+        .arg("--extra-create-metadata")
+        // Else a volume for one node's pod is asked for as if any node would do.
+        .arg("--strict-topology")
     }
 }
 
 impl Site {
-    /// Starts drivers and sidecars, and waits until the kubelet knows the drivers.
+    /// Starts drivers and sidecars, and waits until all kubelets know the drivers.
     pub(super) async fn start_csi(&mut self, parts: &Parts) -> Result<()> {
         let path = parts.snapshotter.share("crds.yaml");
         let definitions = std::fs::read_to_string(&path).at("read", path)?;
-        self.apply(&(definitions + &classes())).await?;
+        self.apply(&(definitions + &classes(self.plan.has_several_nodes()))).await?;
+        let nodes: Vec<NodePlan> = self.machines.iter().map(|machine| machine.plan.clone()).collect();
+        let first = nodes.first().ok_or_else(|| self.no_component("kubelet"))?;
         for driver in Driver::ALL {
-            self.start(driver.spec(&self.plan)?)?;
-            self.start(driver.provisioner(&self.plan, parts))?;
+            for machine in &mut self.machines {
+                machine.start(driver.spec(&machine.plan)?)?;
+            }
+            self.start(driver.provisioner(first, parts))?;
         }
         let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"];
         self.kubectl(&established).await?;
         self.apply(&snapshot_class()).await?;
-        self.start(snapshotter(&self.plan, parts))?;
+        self.start(snapshotter(first, parts))?;
         self.start(snapshot_controller(&self.plan, parts))?;
+        for node in &nodes {
+            self.wait_for_drivers(node).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_drivers(&mut self, node: &NodePlan) -> Result<()> {
         let nodes: Api<CSINode> = Api::all(self.client.clone());
-        let name = self.plan.node();
-        self.wait_for("csi-driver", "the kubelet does not know it", LIMIT, || async {
+        let (name, driver) = (node.name(), node.numbered("csi-driver"));
+        self.wait_for(&driver, "the kubelet does not know it", LIMIT, || async {
             let drivers = nodes.get_opt(&name).await?.map(|node| node.spec.drivers).unwrap_or_default();
             Ok(Driver::ALL.iter().all(|driver| drivers.iter().any(|known| known.name == driver.name())))
         })
@@ -119,9 +142,9 @@ impl Site {
     }
 }
 
-fn snapshotter(plan: &Plan, parts: &Parts) -> Spec {
-    sidecar(plan, "csi-snapshotter", parts.snapshotter.bin("csi-snapshotter"))
-        .flag("csi-address", Driver::WithSnapshots.socket(plan))
+fn snapshotter(first: &NodePlan, parts: &Parts) -> Spec {
+    sidecar(&first.site, "csi-snapshotter", parts.snapshotter.bin("csi-snapshotter"))
+        .flag("csi-address", Driver::WithSnapshots.socket(first))
         .arg("--extra-create-metadata")
         .arg(NO_GROUPS)
 }
@@ -131,12 +154,12 @@ fn snapshot_controller(plan: &Plan, parts: &Parts) -> Spec {
 }
 
 /// A sidecar, started again whenever it ends: it does so, with success, when its driver was restarted.
-fn sidecar(plan: &Plan, name: &str, program: std::path::PathBuf) -> Spec {
+fn sidecar(plan: &Plan, name: &str, program: PathBuf) -> Spec {
     Spec::new(name, program).restarted().flag("kubeconfig", plan.kubeconfig("admin")).args(RATE)
 }
 
 /// Drivers and StorageClasses; a driver's object has to be there before the kubelet learns of the driver.
-fn classes() -> String {
+fn classes(several_nodes: bool) -> String {
     let driver = |driver: Driver| {
         json!({
             "apiVersion": "storage.k8s.io/v1",
@@ -159,6 +182,11 @@ fn classes() -> String {
     all.push(class(CSI_CLASS, Driver::WithSnapshots, "Immediate"));
     all.push(class(CSI_LATE_CLASS, Driver::WithSnapshots, "WaitForFirstConsumer"));
     all.push(class(CSI_PLAIN_CLASS, Driver::Plain, "Immediate"));
+    if several_nodes {
+        let mut shared = class(CSI_SHARED_CLASS, Driver::WithSnapshots, "Immediate");
+        shared["parameters"] = json!({ SHARED: "true" });
+        all.push(shared);
+    }
     all.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect()
 }
 

@@ -1,8 +1,12 @@
 //! What can befall a site: its line, one of its servers, or all of it.
 
 use super::Site;
+use super::node::Machine;
 use crate::component::Component;
 use crate::error::Result;
+use crate::kernel::network::Network;
+use crate::kernel::switch::Switch;
+use crate::record::Record;
 use crate::teardown;
 use crate::tool::blocking;
 
@@ -16,20 +20,28 @@ pub enum Partition {
 }
 
 impl Site {
-    /// Cuts the site off from host, S3 and other sites. What is inside goes on.
+    /// Cuts the site off from host, S3 and other sites. What is inside goes on, also between its nodes.
     pub fn partition(&self, how: Partition) -> Result<()> {
-        let network = self.network();
         match how {
-            Partition::Unplugged => network.plug(false),
-            Partition::Blackhole => network.blackhole(true),
+            Partition::Unplugged if self.plan.has_several_nodes() => self.switch().plug(false),
+            Partition::Unplugged => self.network().plug(false),
+            Partition::Blackhole => {
+                let inside = self.inside();
+                self.networks().iter().try_for_each(|network| network.blackhole(&inside))
+            }
         }
     }
 
-    /// Ends any partition.
+    /// Ends any partition, also of single nodes.
     pub fn heal(&self) -> Result<()> {
-        let network = self.network();
-        network.blackhole(false)?;
-        network.plug(true)
+        self.networks().iter().try_for_each(Network::clear)?;
+        if self.plan.has_several_nodes() {
+            self.switch().plug(true)?;
+        }
+        self.network().plug(true)?;
+        // The cable of a node without power stays out.
+        let alive = self.machines.iter().filter(|machine| machine.is_on());
+        alive.map(|machine| machine.plan.network()).try_for_each(|network| network.plug(true))
     }
 
     /// Stops a component in its tracks (SIGSTOP): connections to it hang.
@@ -56,11 +68,10 @@ impl Site {
     ///
     /// Its logs and the administrator's kubeconfig stay, and its address stays unused while this value lives.
     pub async fn kill(&mut self) -> Result<()> {
-        let Some(lease) = &self.lease else { return Ok(()) };
-        let record = lease.record().clone();
-        let mut components = std::mem::take(&mut self.components);
+        let records: Vec<Record> = self.leases.iter().map(|lease| lease.record().clone()).collect();
+        let mut components = self.take_components();
         blocking("killing a site", move || {
-            teardown::of_slot(&record)?;
+            teardown::of_slots(&records)?;
             components.iter_mut().try_for_each(Component::kill)
         })
         .await
@@ -73,6 +84,27 @@ impl Site {
 
     pub(super) fn component(&mut self, name: &str) -> Result<&mut Component> {
         let missing = self.no_component(name);
-        self.components.iter_mut().find(|component| component.name() == name).ok_or(missing)
+        let of_nodes = self.machines.iter_mut().flat_map(Machine::components_mut);
+        let mut all = self.components.iter_mut().chain(of_nodes);
+        all.find(|component| component.name() == name).ok_or(missing)
+    }
+
+    fn switch(&self) -> Switch {
+        Switch::of_slot(self.plan.slot)
+    }
+
+    /// The network of the control plane and those of all nodes beside it.
+    fn networks(&self) -> Vec<Network> {
+        let others = self.machines.iter().filter(|machine| machine.plan.number > 0);
+        std::iter::once(self.network()).chain(others.map(|machine| machine.plan.network())).collect()
+    }
+
+    /// From and to where packets go that pass between nodes of the site.
+    fn inside(&self) -> Vec<String> {
+        if !self.plan.has_several_nodes() {
+            return Vec::new();
+        }
+        let nodes = self.machines.iter().map(|machine| machine.plan.address.clone());
+        nodes.chain([self.plan.pod_cidr()]).collect()
     }
 }

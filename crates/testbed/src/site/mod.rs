@@ -5,9 +5,11 @@ mod builder;
 mod control_plane;
 mod csi;
 mod faults;
+mod ground;
 mod kubeconfig;
 mod kwok;
 mod node;
+mod outages;
 mod pki;
 mod plan;
 
@@ -20,8 +22,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
-pub use csi::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, SNAPSHOT_CLASS};
+pub use csi::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, SNAPSHOT_CLASS};
 pub use faults::Partition;
+use node::Machine;
 use plan::{Plan, text};
 
 use crate::component::{self, Component};
@@ -37,7 +40,7 @@ use crate::tool::{self, blocking};
 pub struct Times {
     /// Until the API server was ready.
     pub control_plane: Duration,
-    /// Until the node, if any, was Ready, from the start of the control plane.
+    /// Until all nodes, if any, were Ready, from the start of the control plane.
     pub node: Duration,
     /// Until names resolved and everything asked for was there, from the start of the control plane.
     pub complete: Duration,
@@ -50,12 +53,14 @@ pub struct Times {
 pub struct Site {
     plan: Plan,
     kubernetes: Built,
-    containerd: Option<Built>,
     client: kube::Client,
+    /// The real nodes, the first beside the control plane.
+    machines: Vec<Machine>,
     kwok_nodes: Vec<String>,
     components: Vec<Component>,
     times: Times,
-    lease: Option<Lease>,
+    /// The site's own and one for every node but the first; none once the site has ended.
+    leases: Vec<Lease>,
 }
 
 impl Site {
@@ -82,10 +87,16 @@ impl Site {
         self.client.clone()
     }
 
-    /// Name of the real node, if the site was asked to have one.
+    /// Name of the first real node, if the site was asked to have one.
     #[must_use]
     pub fn node_name(&self) -> String {
-        self.plan.node()
+        self.plan.node(0)
+    }
+
+    /// Names of all real nodes, in the order of their numbers.
+    #[must_use]
+    pub fn node_names(&self) -> Vec<String> {
+        self.machines.iter().map(|machine| machine.plan.name()).collect()
     }
 
     /// Names of the nodes that only kwok plays.
@@ -94,16 +105,18 @@ impl Site {
         &self.kwok_nodes
     }
 
-    /// Address of the node and of the API server; the host reaches NodePorts there.
+    /// Address of the first node and of the API server; the host reaches NodePorts there.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.plan.address
     }
 
-    /// The kubelet's root directory on the host: volumes of pods are below.
+    /// The root directory of the first node's kubelet on the host: volumes of pods are below.
+    ///
+    /// That of every node is in an annotation of its Node.
     #[must_use]
     pub fn kubelet_root(&self) -> PathBuf {
-        self.plan.kubelet_root()
+        node::kubelet_root(&self.plan.dir)
     }
 
     /// The directory in which every provisioned volume has one called as its PersistentVolume.
@@ -113,6 +126,8 @@ impl Site {
     }
 
     /// One log per component, `pods/` for those of containers; they stay when the site is gone.
+    ///
+    /// Nodes beside the first have theirs in a directory of their own, called as the site with `.n1` and so on.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.plan.logs()
@@ -126,9 +141,8 @@ impl Site {
 
     /// Memory of all its processes in MiB, pages that several share divided among them.
     pub fn memory_mib(&self) -> Result<u64> {
-        self.lease
-            .as_ref()
-            .map_or(Ok(0), |lease| Ok(processes::resident_mib(&lease.record().cgroup().processes()?)))
+        let processes = self.leases.iter().map(|lease| lease.record().cgroup().processes());
+        Ok(processes::resident_mib(&processes.collect::<Result<Vec<_>>>()?.concat()))
     }
 
     /// Runs `kubectl` as administrator and gives its output.
@@ -174,28 +188,37 @@ impl Site {
         self.kubectl(&["wait", "-n", namespace, object, &condition, &limit]).await.map(drop)
     }
 
-    /// A command in the site's network namespace: ClusterIPs and pods answer there.
+    /// A command in the network namespace of the first node: ClusterIPs and pods answer there.
     pub fn command_in_netns(&self, program: impl AsRef<OsStr>) -> std::process::Command {
         self.network().command(program)
     }
 
-    /// Gives an image archive to the node.
+    /// Gives an image archive to all nodes.
     pub async fn import_image(&self, archive: impl Into<PathBuf>) -> Result<()> {
         let archive = archive.into();
-        let Some(containerd) = self.containerd.clone() else { return Err(self.no_component("containerd")) };
-        let plan = self.plan.clone();
-        blocking("importing an image", move || node::import(&plan, &containerd, &archive)).await
+        if self.machines.is_empty() {
+            return Err(self.no_component("containerd"));
+        }
+        let imports = self.machines.iter().map(|machine| machine.import(archive.clone()));
+        futures::future::try_join_all(imports).await.map(drop)
     }
 
     /// Takes the site down and leaves nothing but its logs.
     pub async fn stop(mut self) -> Result<()> {
-        let (lease, mut components) = (self.lease.take(), std::mem::take(&mut self.components));
-        blocking("stopping a site", move || component::end(lease, &mut components)).await
+        let (leases, mut components) = (std::mem::take(&mut self.leases), self.take_components());
+        blocking("stopping a site", move || component::end(&leases, &mut components)).await
     }
 
     /// Lets the site outlive this process. `holdfast-testbed down NAME` ends it.
     pub fn keep(mut self) -> Result<()> {
-        self.lease.take().map_or(Ok(()), Lease::keep)
+        std::mem::take(&mut self.leases).into_iter().try_for_each(Lease::keep)
+    }
+
+    /// All processes that are our children, those of nodes included.
+    fn take_components(&mut self) -> Vec<Component> {
+        let mut all = std::mem::take(&mut self.components);
+        all.extend(self.machines.iter_mut().flat_map(Machine::take_components));
+        all
     }
 
     /// Writes the state of all usual objects and the events to the logs, for understanding a failure.
@@ -220,7 +243,8 @@ impl Site {
     }
 
     fn no_component(&self, name: &str) -> Error {
-        let known: Vec<&str> = self.components.iter().map(Component::name).collect();
+        let nodes = self.machines.iter().flat_map(Machine::components);
+        let known: Vec<&str> = self.components.iter().chain(nodes).map(Component::name).collect();
         Error::NoComponent { site: self.plan.name.clone(), component: name.into(), known: known.join(", ") }
     }
 }
@@ -233,15 +257,18 @@ impl fmt::Debug for Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.lease.is_none() {
+        if self.leases.is_empty() {
             return;
         }
         // A burnt site has no components any more; its end was intended.
         if !self.components.is_empty() {
             self.dump_state();
-            eprintln!("testbed: logs of {}: {}", self.plan.name, self.plan.logs().display());
+            for record in self.leases.iter().map(Lease::record) {
+                eprintln!("testbed: logs of {}: {}", record.title(), record.dir.join("log").display());
+            }
         }
-        if let Err(error) = component::end(self.lease.take(), &mut self.components) {
+        let (leases, mut components) = (std::mem::take(&mut self.leases), self.take_components());
+        if let Err(error) = component::end(&leases, &mut components) {
             eprintln!("testbed: taking {} down: {error}", self.plan.name);
         }
     }

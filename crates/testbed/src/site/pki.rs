@@ -7,26 +7,27 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
+use super::node::NodePlan;
 use super::plan::Plan;
 use crate::error::{At, Error, Result};
 
 /// A certificate's file name, organisation and common name; the names are what Kubernetes authorises by.
 struct Subject {
-    file: &'static str,
+    file: String,
     organisation: Option<&'static str>,
     common_name: String,
     addresses: Vec<String>,
 }
 
-/// Users that have a kubeconfig.
-pub(crate) const USERS: [&str; 5] = ["admin", "controller-manager", "scheduler", "kubelet", "proxy"];
+/// Users that have a kubeconfig, beside each node's kubelet.
+pub(crate) const USERS: [&str; 4] = ["admin", "controller-manager", "scheduler", "proxy"];
 
 /// Makes all keys and certificates of a site.
-pub(crate) fn create(plan: &Plan) -> Result<()> {
+pub(crate) fn create(plan: &Plan, nodes: &[NodePlan]) -> Result<()> {
     let dir = plan.dir.join("pki");
     std::fs::create_dir_all(&dir).at("create", &dir)?;
     let authority = Authority::create(plan)?;
-    for subject in subjects(plan) {
+    for subject in subjects(plan).into_iter().chain(nodes.iter().map(kubelet)) {
         authority.sign(plan, &subject)?;
     }
     let tokens = key("service accounts")?;
@@ -35,14 +36,6 @@ pub(crate) fn create(plan: &Plan) -> Result<()> {
 }
 
 fn subjects(plan: &Plan) -> Vec<Subject> {
-    let client = |file, organisation, name: &str| Subject {
-        file,
-        organisation,
-        common_name: name.to_owned(),
-        addresses: Vec::new(),
-    };
-    let node = plan.node();
-    let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
     vec![
         Subject {
             addresses: names(&[
@@ -57,10 +50,6 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
             ]),
             ..client("apiserver", None, "kube-apiserver")
         },
-        Subject {
-            addresses: names(&[&node, "127.0.0.1", &plan.address]),
-            ..client("kubelet", Some("system:nodes"), &format!("system:node:{node}"))
-        },
         client("admin", Some("system:masters"), "admin"),
         client("controller-manager", None, "system:kube-controller-manager"),
         client("scheduler", None, "system:kube-scheduler"),
@@ -68,6 +57,23 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
         client("apiserver-kubelet", Some("system:masters"), "kube-apiserver-kubelet-client"),
         client("front-proxy", None, "front-proxy-client"),
     ]
+}
+
+/// A kubelet is a client of the API server and a server for it.
+fn kubelet(node: &NodePlan) -> Subject {
+    let name = node.name();
+    Subject {
+        addresses: names(&[&name, "127.0.0.1", &node.address]),
+        ..client(&node.user(), Some("system:nodes"), &format!("system:node:{name}"))
+    }
+}
+
+fn client(file: &str, organisation: Option<&'static str>, name: &str) -> Subject {
+    Subject { file: file.to_owned(), organisation, common_name: name.to_owned(), addresses: Vec::new() }
+}
+
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
 }
 
 struct Authority {
@@ -92,7 +98,7 @@ impl Authority {
     }
 
     fn sign(&self, plan: &Plan, subject: &Subject) -> Result<()> {
-        let mut params = CertificateParams::new(subject.addresses.clone()).map_err(named(subject.file))?;
+        let mut params = CertificateParams::new(subject.addresses.clone()).map_err(named(&subject.file))?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(organisation) = subject.organisation {
             params.distinguished_name.push(DnType::OrganizationName, organisation);
@@ -101,8 +107,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
-        let key = key(subject.file)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(named(subject.file))?;
+        let key = key(&subject.file)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(named(&subject.file))?;
         write(plan, &format!("{}.key", subject.file), &key.serialize_pem())?;
         write(plan, &format!("{}.crt", subject.file), &certificate.pem())
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::record::Record;
 
-/// What the kernel takes as path of a unix socket, less what the kubelet and CSI drivers add to theirs.
-const SOCKET_PATH_LIMIT: usize = 107 - 40;
+/// How many real nodes a site can have: what kwok nodes leave of its pods' addresses, in parts for 4,096 pods.
+pub(crate) const NODES: u16 = 8;
 
 /// Where a site's things are.
 #[derive(Debug, Clone)]
@@ -15,30 +15,33 @@ pub(crate) struct Plan {
     pub(crate) slot: u16,
     /// Everything the site keeps on disk.
     pub(crate) dir: PathBuf,
-    /// Short paths for sockets.
-    pub(crate) runtime: PathBuf,
-    /// Address of node and API server.
+    /// Address of the first node and the API server.
     pub(crate) address: String,
+    /// How many real nodes there are.
+    pub(crate) nodes: u16,
 }
 
 impl Plan {
-    pub(crate) fn of(record: &Record) -> Result<Self> {
-        let plan = Self {
+    pub(crate) fn of(record: &Record, nodes: u16) -> Self {
+        Self {
             name: record.name.clone(),
             slot: record.slot,
             dir: record.dir.clone(),
-            runtime: record.runtime(),
             address: record.network().address(),
-        };
-        let length = plan.kubelet_root().as_os_str().len();
-        if length > SOCKET_PATH_LIMIT {
-            return Err(Error::PathTooLong { path: plan.kubelet_root(), length, limit: SOCKET_PATH_LIMIT });
+            nodes,
         }
-        Ok(plan)
     }
 
-    pub(crate) fn node(&self) -> String {
-        format!("{}-node", self.name)
+    pub(crate) fn has_several_nodes(&self) -> bool {
+        self.nodes > 1
+    }
+
+    /// Name of a real node.
+    pub(crate) fn node(&self, number: u16) -> String {
+        match number {
+            0 => format!("{}-node", self.name),
+            number => format!("{}-node-{number}", self.name),
+        }
     }
 
     pub(crate) fn api_url(&self) -> String {
@@ -50,9 +53,9 @@ impl Plan {
         format!("10.{}.0.0/16", 20 + self.slot)
     }
 
-    /// Pods of the real node.
-    pub(crate) fn node_pod_cidr(&self) -> String {
-        format!("10.{}.0.0/20", 20 + self.slot)
+    /// Pods of one real node.
+    pub(crate) fn node_pod_cidr(&self, number: u16) -> String {
+        format!("10.{}.{}.0/20", 20 + self.slot, 16 * number)
     }
 
     /// Pods of kwok nodes, which no packet reaches.
@@ -74,10 +77,6 @@ impl Plan {
         format!("10.{}.0.10", 120 + self.slot)
     }
 
-    pub(crate) fn log(&self, component: &str) -> PathBuf {
-        self.logs().join(format!("{component}.log"))
-    }
-
     pub(crate) fn logs(&self) -> PathBuf {
         self.dir.join("log")
     }
@@ -89,14 +88,6 @@ impl Plan {
     /// Credentials of one user, `admin` being the one for people.
     pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
         self.dir.join(format!("{user}.kubeconfig"))
-    }
-
-    pub(crate) fn kubelet_root(&self) -> PathBuf {
-        self.dir.join("kubelet")
-    }
-
-    pub(crate) fn containerd_socket(&self) -> PathBuf {
-        self.runtime.join("containerd.sock")
     }
 
     /// Directories of provisioned volumes.
@@ -121,6 +112,20 @@ pub(crate) fn text(path: impl AsRef<Path>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_pod_of_a_real_node_has_an_address_of_kwok() {
+        let plan = Plan {
+            name: "a".into(),
+            slot: 1,
+            dir: "/x/a".into(),
+            address: "198.18.0.11".into(),
+            nodes: NODES,
+        };
+        assert_eq!(plan.node_pod_cidr(0), "10.21.0.0/20");
+        assert_eq!(plan.node_pod_cidr(NODES - 1), "10.21.112.0/20");
+        assert_eq!(plan.kwok_pod_cidr(), "10.21.128.1/17");
+    }
 
     #[test]
     fn names_are_what_kubernetes_takes() {
