@@ -2,6 +2,7 @@
 //! that are damaged or made to do harm.
 
 #![allow(
+    clippy::single_range_in_vec_init,
     clippy::unwrap_used,
     clippy::expect_used,
     unreachable_pub,

@@ -38,6 +38,7 @@ pub struct MoverSpec {
 /// Capture or restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::large_enum_variant, reason = "there is one in a mover")]
 pub enum Work {
     /// Capture one volume.
     Capture(CaptureWork),

@@ -66,11 +66,6 @@ impl Segment {
     pub(super) fn start(&self) -> u64 {
         self.extents.start
     }
-
-    /// What the parent has in its place.
-    pub(super) fn before(&self) -> &[BlobId] {
-        &self.before
-    }
 }
 
 /// Puts runs together to tasks of about `window` extents.
@@ -109,12 +104,12 @@ mod tests {
         let (one, two) = (BlobId::of(b"1"), BlobId::of(b"2"));
         let before = vec![one, zeros.name(1), one];
         let base: Vec<BlobId> = (0..4).map(|extent| zeros.name(extent)).collect();
-        let segment = Segment::new(0, &geometry, before, base, 2);
+        let segment = Segment::new(0, &geometry, before.clone(), base, 2);
         assert_eq!(segment.put(vec![(0, one)]), None);
         let extents = segment.put(vec![(1, two), (3, two)]).unwrap();
         assert_eq!(extents, [one, two, zeros.name(2), two]);
         assert_eq!(segment.changed(&extents, &geometry, &zeros), 2 * 131_072 + 5);
         assert_eq!(zeros.allocated(&geometry, segment.start(), &extents), 2 * 131_072 + 5);
-        assert_eq!(zeros.allocated(&geometry, segment.start(), segment.before()), 2 * 131_072);
+        assert_eq!(zeros.allocated(&geometry, segment.start(), &before), 2 * 131_072);
     }
 }
