@@ -10,13 +10,17 @@ mod findings;
 mod place;
 mod progress;
 mod restore;
+mod select;
 mod stat;
 mod xattr;
 
 pub use capture::{CaptureOptions, Captured, Gate, NoGate, ParentTree, capture};
 pub use findings::Findings;
 pub use progress::Progress;
-pub use restore::{RestoreOptions, Restored, restore, restore_volume};
+pub use restore::{
+    Compare, Extras, RestoreMode, RestoreOptions, Restored, Verified, Verify, restore, restore_volume,
+};
+pub use select::{Chosen, InvalidPattern, Selection};
 
 /// Directory in the root of a volume's snapshot that stands for the volume's root.
 pub const VOLUME_DIR: &str = "volume";

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::files::place::Place;
 
 /// Globs over paths relative to the volume's root; `*` does not cross a `/`, `**` does.
-pub(super) struct Excludes(GlobSet);
+pub(in crate::files) struct Excludes(GlobSet);
 
 impl Excludes {
-    pub(super) fn new(patterns: &[String]) -> Result<Self> {
+    pub(in crate::files) fn new(patterns: &[String]) -> Result<Self> {
         let invalid = |error: globset::Error| Error::Spec { reason: error.to_string() };
         let mut set = GlobSetBuilder::new();
         for pattern in patterns {
@@ -21,7 +21,12 @@ impl Excludes {
 
     /// Whether this entry is left out. Costs nothing where there are no patterns.
     pub(super) fn matches(&self, place: &Place<'_>) -> bool {
-        !self.0.is_empty() && self.0.is_match(String::from_utf8_lossy(&place.path()).as_ref())
+        !self.0.is_empty() && self.matches_path(&place.path())
+    }
+
+    /// The same of an entry at this path, relative to the volume's root.
+    pub(in crate::files) fn matches_path(&self, path: &[u8]) -> bool {
+        self.0.is_match(String::from_utf8_lossy(path).as_ref())
     }
 }
 
