@@ -1,6 +1,6 @@
 //! The root of a volume's snapshot: the volume, and beside it what its capture met.
 
-use holdfast_vault::{BlobId, Mode, Node, NodeKind, Reader, Snapshot, Tree, Writer};
+use holdfast_vault::{BlobId, Mode, Node, NodeKind, Reader, Tree, Writer};
 
 use crate::error::{Error, Result};
 
@@ -21,16 +21,16 @@ pub(crate) fn store(writer: &Writer, volume: &Node, report: &[u8]) -> Result<Blo
 }
 
 /// The node of the volume in a snapshot's root, and the tree with its entries.
-pub(crate) async fn volume(reader: &Reader, snapshot: &Snapshot) -> Result<(Node, BlobId)> {
-    let root = reader.tree(&snapshot.tree).await?;
-    let node = root
+pub(crate) async fn volume(reader: &Reader, root: &BlobId) -> Result<(Node, BlobId)> {
+    let entries = reader.tree(root).await?;
+    let node = entries
         .get(VOLUME_DIR.as_bytes())
-        .ok_or_else(|| no_volume(snapshot, "its root has no directory `volume`"))?;
-    let tree = node.subtree.ok_or_else(|| no_volume(snapshot, "`volume` is not a directory"))?;
+        .ok_or_else(|| no_volume(root, "its root has no directory `volume`"))?;
+    let tree = node.subtree.ok_or_else(|| no_volume(root, "`volume` is not a directory"))?;
     Ok((node.clone(), tree))
 }
 
-/// The error of a snapshot that does not hold what is wanted.
-pub(crate) fn no_volume(snapshot: &Snapshot, reason: impl Into<String>) -> Error {
-    Error::NoVolume { snapshot: snapshot.tree.short(), reason: reason.into() }
+/// The error of a snapshot with this root that does not hold what is wanted.
+pub(crate) fn no_volume(root: &BlobId, reason: impl Into<String>) -> Error {
+    Error::NoVolume { snapshot: root.short(), reason: reason.into() }
 }

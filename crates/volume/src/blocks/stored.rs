@@ -26,9 +26,9 @@ impl StoredDevice {
     /// # Errors
     /// [`Error::NoVolume`](crate::Error::NoVolume) with what is not as it should be; the vault's.
     pub(super) async fn of(reader: &Reader, snapshot: &Snapshot) -> Result<Self> {
-        let (_, tree) = root::volume(reader, snapshot).await?;
+        let (_, tree) = root::volume(reader, &snapshot.tree).await?;
         let tree = reader.tree(&tree).await?;
-        let none = |reason: String| root::no_volume(snapshot, format!("no block device: {reason}"));
+        let none = |reason: String| root::no_volume(&snapshot.tree, format!("no block device: {reason}"));
         let file = tree.get(DEVICE_FILE.as_bytes());
         let description = match file.map(holdfast_vault::Node::blobs) {
             Some([id]) if reader.size_of(BlobKind::Data, id) <= Some(LONGEST_DESCRIPTION) => *id,

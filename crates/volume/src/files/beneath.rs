@@ -166,6 +166,17 @@ impl Entries {
         self.entries.len()
     }
 
+    /// All names, in ascending order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|at| self.get(at).0)
+    }
+
+    /// Whether there is an entry of this name.
+    pub(super) fn has(&self, name: &[u8]) -> bool {
+        let of = |&(start, len, _): &(u32, u16, FileType)| &self.names[start as usize..][..usize::from(len)];
+        self.entries.binary_search_by(|entry| of(entry).cmp(name)).is_ok()
+    }
+
     /// Name and type of an entry by its place in the order.
     pub(super) fn get(&self, at: usize) -> (&[u8], FileType) {
         let (start, len, kind) = self.entries[at];

@@ -8,15 +8,17 @@ mod beneath;
 mod capture;
 mod place;
 mod restore;
+mod select;
 mod stat;
 mod xattr;
 
 pub use capture::{CaptureOptions, Captured, Gate, NoGate, ParentTree, capture};
-pub use restore::{RestoreOptions, restore, restore_volume};
+pub use restore::{Compare, Extras, RestoreMode, RestoreOptions, Verify, restore, restore_volume};
+pub use select::{Chosen, InvalidPattern, Selection};
 
 pub use crate::findings::Findings;
 pub use crate::progress::Progress;
-pub use crate::restored::Restored;
+pub use crate::restored::{Restored, Verified};
 pub use crate::root::{REPORT_FILE, VOLUME_DIR};
 
 /// Directories nested deeper than this are named and left out. A path as long as Linux takes in

@@ -32,11 +32,18 @@ pub(super) fn of_open(fd: impl AsFd) -> Sys<Vec<ExtendedAttribute>> {
 /// Attributes of what cannot be opened for reading: links, devices, pipes.
 pub(super) fn of_entry(dir: &Dir, name: &[u8]) -> Sys<Vec<ExtendedAttribute>> {
     let path = dir.proc_path(name);
-    let mut list = vec![0; LIMIT];
-    match fs::llistxattr(&path, &mut list) {
+    let get = |name: &[u8], buffer: &mut [u8]| fs::lgetxattr(&path, name, buffer);
+    let mut small = [0; 256];
+    match fs::llistxattr(&path, &mut small) {
+        Ok(0) => Ok(Vec::new()),
         Err(Errno::NOTSUP) => Ok(Vec::new()),
+        Ok(len) => read_all(&small[..len], get),
+        Err(Errno::RANGE) => {
+            let mut large = vec![0; LIMIT];
+            let len = fs::llistxattr(&path, &mut large)?;
+            read_all(&large[..len], get)
+        }
         Err(error) => Err(error),
-        Ok(len) => read_all(&list[..len], |name, buffer| fs::lgetxattr(&path, name, buffer)),
     }
 }
 
@@ -66,4 +73,14 @@ pub(super) fn set_open(fd: impl AsFd, attribute: &ExtendedAttribute) -> Sys<()> 
 /// Sets an attribute of what cannot be opened.
 pub(super) fn set_entry(dir: &Dir, name: &[u8], attribute: &ExtendedAttribute) -> Sys<()> {
     fs::lsetxattr(dir.proc_path(name), attribute.name.as_str(), &attribute.value, XattrFlags::empty())
+}
+
+/// Removes an attribute of an open file or directory.
+pub(super) fn remove_open(fd: impl AsFd, name: &str) -> Sys<()> {
+    fs::fremovexattr(fd, name)
+}
+
+/// Removes an attribute of what cannot be opened.
+pub(super) fn remove_entry(dir: &Dir, name: &[u8], attribute: &str) -> Sys<()> {
+    fs::lremovexattr(dir.proc_path(name), attribute)
 }

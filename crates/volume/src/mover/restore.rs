@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::capture::blocking;
 use super::event::{self, Event};
 use super::gate::Stop;
-use super::spec::{BlockRestore, MoverSpec, RestoreMode, RestoreWork, VolumeRestore};
+use super::spec::{BlockRestore, MoverSpec, Prior, RestoreMode, RestoreWork, VolumeRestore};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::restored::Restored;
@@ -26,11 +26,25 @@ pub(super) async fn run(spec: &MoverSpec, work: RestoreWork, stop: &Arc<Stop>) -
     let filling = Filling { reader: &reader, work: &work, stop, progress: &progress };
     for volume in &work.volumes {
         let snapshot = repository.snapshot(&volume.snapshot).await?;
-        let restored = filling.fill(snapshot, volume).await?;
+        let mode = match volume.prior {
+            Prior::Nothing => files::RestoreMode::New,
+            Prior::Anything => EXACTLY,
+            Prior::Snapshot(base) => match repository.snapshot(&base).await {
+                Ok(base) => files::RestoreMode::Delta { base: base.tree },
+                // What it holds is still there; it is only not known by heart any more.
+                Err(error) if error.is_not_found() => EXACTLY,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let restored = filling.fill(snapshot, volume, mode).await?;
         tell(spec, volume, &restored);
     }
     Ok(())
 }
+
+/// What is there comes to be as in the snapshot, and the rest goes.
+const EXACTLY: files::RestoreMode =
+    files::RestoreMode::Exact { extras: files::Extras::Delete, compare: files::Compare::Times };
 
 /// What the restores of all volumes share.
 struct Filling<'a> {
@@ -41,13 +55,18 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    async fn fill(&self, snapshot: Snapshot, volume: &VolumeRestore) -> Result<Restored> {
+    async fn fill(
+        &self,
+        snapshot: Snapshot,
+        volume: &VolumeRestore,
+        mode: files::RestoreMode,
+    ) -> Result<Restored> {
         let (reader, path, runtime) = (self.reader.clone(), volume.path.clone(), Handle::current());
         let (stop, progress) = (Arc::clone(&self.stop.flag), Arc::clone(self.progress));
         match volume.mode {
             RestoreMode::Files => {
                 let RestoreWork { devices, setuid, .. } = *self.work;
-                let options = files::RestoreOptions { devices, setuid, stop, ..Default::default() };
+                let options = files::RestoreOptions { mode, devices, setuid, stop, ..Default::default() };
                 let restore =
                     move || files::restore_volume(&reader, &runtime, &snapshot, &path, &options, &progress);
                 blocking(restore).await
@@ -107,7 +126,6 @@ async fn say(progress: Arc<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mover::Prior;
 
     #[test]
     fn a_proof_is_of_one_key_run_and_volume() {

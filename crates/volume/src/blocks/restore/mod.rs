@@ -113,7 +113,8 @@ pub fn restore_volume(
     fill(&Gathering { reader, runtime, stored: &stored, session: &session })?;
     progress.entry(0);
     let bytes_written = progress.bytes_moved() - written;
-    Ok(Restored { entries: 1, bytes: needed, bytes_written, findings: session.recorder.snapshot() })
+    let findings = session.recorder.snapshot();
+    Ok(Restored { entries: 1, bytes: needed, bytes_written, findings, ..Restored::default() })
 }
 
 fn fill(gathering: &Gathering<'_>) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::files::place::Place;
 /// Globs over paths relative to the volume's root; `*` does not cross a `/`, `**` does. The last
 /// pattern that a path matches decides; a leading `!` takes in again what an earlier one left out.
 #[derive(Default)]
-pub(super) struct Excludes {
+pub(in crate::files) struct Excludes {
     patterns: GlobSet,
     /// Of each pattern, whether it takes in.
     takes_in: Vec<bool>,
@@ -17,7 +17,7 @@ pub(super) struct Excludes {
 }
 
 impl Excludes {
-    pub(super) fn new(patterns: &[String]) -> Result<Self> {
+    pub(in crate::files) fn new(patterns: &[String]) -> Result<Self> {
         let invalid = |error: globset::Error| Error::Spec { reason: error.to_string() };
         let mut all = Self::default();
         let mut set = GlobSetBuilder::new();
@@ -39,12 +39,13 @@ impl Excludes {
 
     /// Whether this entry is left out. Costs nothing where there are no patterns.
     pub(super) fn matches(&self, place: &Place<'_>) -> bool {
-        if self.takes_in.is_empty() {
-            return false;
-        }
-        let path = place.path();
-        let deciding = self.patterns.matches(String::from_utf8_lossy(&path).as_ref()).into_iter().max();
-        deciding.is_some_and(|at| !self.takes_in[at] && !self.leads_on(&path))
+        !self.takes_in.is_empty() && self.matches_path(&place.path())
+    }
+
+    /// The same of an entry at this path, relative to the volume's root.
+    pub(in crate::files) fn matches_path(&self, path: &[u8]) -> bool {
+        let deciding = self.patterns.matches(String::from_utf8_lossy(path).as_ref()).into_iter().max();
+        deciding.is_some_and(|at| !self.takes_in[at] && !self.leads_on(path))
     }
 
     /// Whether something that is taken in may lie below.

@@ -7,7 +7,7 @@
 
 mod content;
 mod entry;
-mod exclude;
+pub(super) mod exclude;
 mod late;
 mod links;
 mod parent;

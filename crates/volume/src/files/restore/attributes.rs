@@ -39,9 +39,9 @@ fn umask() -> Option<u32> {
 const SPECIAL: u32 = 0o7000;
 /// setuid and setgid: power over others, on a file.
 const POWER: u32 = 0o6000;
-const CAPABILITY: &str = "security.capability";
+pub(super) const CAPABILITY: &str = "security.capability";
 /// Belongs to the node's policy: the container runtime labels a volume for the pod that mounts it.
-const SELINUX: &str = "security.selinux";
+pub(super) const SELINUX: &str = "security.selinux";
 
 impl Session {
     /// The mode to create a file with so that no chmod(2) is needed in the common case.
@@ -58,8 +58,8 @@ impl Session {
         self.options.owners && (node.uid, node.gid) != (self.identity.uid, self.identity.gid)
     }
 
-    /// Sets all attributes of a file; `is_fresh` if it was created with [`Self::creation_mode`]
-    /// in a directory of ours.
+    /// Sets all attributes of a file but its times; `is_fresh` if it was created with
+    /// [`Self::creation_mode`] in a directory of ours.
     pub(super) fn file_attributes(
         &self,
         fd: impl AsFd,
@@ -73,8 +73,8 @@ impl Session {
             self.own(&fd, node)?;
             fs::fchmod(&fd, Mode::from_raw_mode(mode))?;
         }
-        self.extended(node, path, |attribute| xattr::set_open(&fd, attribute));
-        fs::futimens(&fd, &times(node))
+        self.extended(node, &[], path, |attribute| xattr::set_open(&fd, attribute));
+        Ok(())
     }
 
     /// Sets all attributes of a directory.
@@ -82,24 +82,27 @@ impl Session {
         let dir = target.dir();
         self.own(dir, node)?;
         fs::fchmod(dir, Mode::from_raw_mode(node.mode.permissions()))?;
-        self.extended(node, &|| target.to_string(), |attribute| xattr::set_open(dir, attribute));
+        self.extended(node, &[], &|| target.to_string(), |attribute| xattr::set_open(dir, attribute));
         fs::futimens(dir, &times(node))
     }
 
-    /// Sets all attributes of a symbolic link.
-    pub(super) fn link_attributes(&self, target: &Target, node: &Node) -> Result<(), Errno> {
-        let (dir, name) = (target.dir(), node.name.as_slice());
+    /// Sets all attributes of the symbolic link `name`.
+    pub(super) fn link_attributes(&self, target: &Target, name: &[u8], node: &Node) -> Result<(), Errno> {
+        let dir = target.dir();
         if self.needs_owner(node) || !target.is_fresh() {
             let (uid, gid) = owner(node);
             self.owned(fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
         }
-        self.extended(node, &|| target.show(name), |attribute| xattr::set_entry(dir, name, attribute));
+        self.extended(node, &[], &|| target.show(&node.name), |attribute| {
+            xattr::set_entry(dir, name, attribute)
+        });
         fs::utimensat(dir, name, &times(node), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// Sets all attributes of a device or pipe, which is not opened for that: opening may act on it.
-    pub(super) fn special_attributes(&self, target: &Target, node: &Node) -> Result<(), Errno> {
-        let handle = target.dir().handle(&node.name)?;
+    /// Sets all attributes of the device or pipe `name`, which is not opened for that: opening may act
+    /// on it.
+    pub(super) fn special_attributes(&self, target: &Target, name: &[u8], node: &Node) -> Result<(), Errno> {
+        let handle = target.dir().handle(name)?;
         // What was made may have been swapped since; this descriptor cannot be.
         if stat::kind(&fs::fstat(&handle)?) != node.kind {
             return Err(Errno::LOOP);
@@ -113,7 +116,7 @@ impl Session {
         fs::utimensat(rustix::fs::CWD, path.as_str(), &times(node), AtFlags::empty())
     }
 
-    fn own(&self, fd: impl AsFd, node: &Node) -> Result<(), Errno> {
+    pub(super) fn own(&self, fd: impl AsFd, node: &Node) -> Result<(), Errno> {
         if !self.options.owners {
             return Ok(());
         }
@@ -125,7 +128,7 @@ impl Session {
         if self.options.owners { result } else { Ok(()) }
     }
 
-    fn allowed_mode(&self, node: &Node, path: &dyn Fn() -> String) -> u32 {
+    pub(super) fn allowed_mode(&self, node: &Node, path: &dyn Fn() -> String) -> u32 {
         let mode = node.mode.permissions();
         if mode & POWER == 0 || self.options.setuid {
             return mode;
@@ -136,15 +139,17 @@ impl Session {
         mode & !POWER
     }
 
-    fn extended(
+    /// Sets those extended attributes that it does not have already.
+    pub(super) fn extended(
         &self,
         node: &Node,
+        has: &[ExtendedAttribute],
         path: &dyn Fn() -> String,
         set: impl Fn(&ExtendedAttribute) -> Result<(), Errno>,
     ) {
         for attribute in &node.extended_attributes {
             let name = attribute.name.as_str();
-            if name == SELINUX {
+            if name == SELINUX || has.contains(attribute) {
                 continue;
             }
             let failed = if name == CAPABILITY && !self.options.setuid {
@@ -161,13 +166,13 @@ impl Session {
     }
 }
 
-fn owner(node: &Node) -> (Option<Uid>, Option<Gid>) {
+pub(super) fn owner(node: &Node) -> (Option<Uid>, Option<Gid>) {
     // The highest number is `leave as it is` to chown(2), and no user has it.
     let some = |id: u32| (id != u32::MAX).then_some(id);
     (some(node.uid).map(Uid::from_raw), some(node.gid).map(Gid::from_raw))
 }
 
-fn times(node: &Node) -> Timestamps {
+pub(super) fn times(node: &Node) -> Timestamps {
     Timestamps { last_access: timespec(node.atime), last_modification: timespec(node.mtime) }
 }
 

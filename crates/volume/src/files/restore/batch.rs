@@ -25,7 +25,10 @@ struct Span {
 /// A directory all of whose entries are in this batch or an earlier one.
 pub(super) struct Leaving {
     pub(super) target: Arc<Target>,
-    pub(super) node: Node,
+    /// What it is to be; `None` if that is no business of the restore.
+    pub(super) node: Option<Node>,
+    /// Entries that are to be removed from it.
+    pub(super) extras: Vec<Vec<u8>>,
 }
 
 /// Some files, in the order of the walk.
@@ -80,15 +83,32 @@ impl Batch {
         contents.spans.sort_unstable_by_key(|span| (span.id, span.file, span.offset));
         contents.fetch(reader, runtime, session)?;
         for link in links {
-            if let Err(error) = link.make() {
+            if let Err(error) = link.make(session) {
+                link.target().lacks();
                 session.entry_failed(error, || link.path())?;
             }
         }
-        for Leaving { target, node } in leaving {
-            if let Err(error) = session.dir_attributes(&target, &node) {
-                session.entry_failed(error, || target.to_string())?;
+        leaving.iter().try_for_each(|leaving| leaving.complete(session))
+    }
+}
+
+impl Leaving {
+    /// Removes what is to go, and sets the directory's attributes, its time of change above all.
+    fn complete(&self, session: &Session) -> Result<()> {
+        let Leaving { target, node, extras } = self;
+        session.remove_extras(target, extras)?;
+        if let Some(node) = node {
+            let done = match session.is_in_place() && !target.is_fresh() {
+                true => session.correct_dir(target, node),
+                false => session.dir_attributes(target, node).map(|()| true),
+            };
+            match done {
+                Ok(true) => session.has_changed(),
+                Ok(false) => {}
+                Err(error) => session.entry_failed(error, || target.to_string())?,
             }
         }
+        target.left();
         Ok(())
     }
 }
@@ -141,7 +161,9 @@ impl Contents {
     fn damaged(&self, session: &Session, id: &BlobId, error: &holdfast_vault::Error) {
         for span in self.spans_of(id) {
             let message = format!("its bytes from {} on are not restored: {error}", span.offset);
-            let path = self.files[span.file as usize].path();
+            let file = &self.files[span.file as usize];
+            file.lacks();
+            let path = file.path();
             session.recorder.problem(
                 Problem::new("file.damaged", path, message)
                     .hint("restore this file from another copy or point"),
@@ -154,6 +176,12 @@ impl Contents {
         for file in self.files.iter().filter(|file| file.is_unfinished()) {
             file.complete(session).map_err(|error| session.fatal(error))?;
         }
+        if session.is_in_place() && !self.files.is_empty() {
+            session.sync()?;
+            for file in &self.files {
+                file.stamp().or_else(|error| session.entry_failed(error, || file.path()))?;
+            }
+        }
         Ok(())
     }
 }
@@ -161,6 +189,9 @@ impl Contents {
 impl Session {
     /// Records an entry that could not be made, or ends the restore if no other could be either.
     pub(super) fn entry_failed(&self, error: Errno, path: impl FnOnce() -> String) -> Result<()> {
+        if self.stopped() {
+            return Err(Error::Stopped);
+        }
         if super::is_fatal(error) {
             return Err(self.fatal(error));
         }

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_model::Problem;
-use holdfast_vault::{Node, Tree};
-use rustix::fs::{self, FallocateFlags};
+use holdfast_vault::{Node, NodeKind, Tree};
+use rustix::fs::{self, AtFlags, FallocateFlags};
 use rustix::io::{Errno, pwrite};
 
 use super::Session;
+use super::attributes::times;
+use super::existing::{Layout, Wanted};
+use super::links::FirstName;
 use super::target::Target;
-use crate::files::MAX_DEPTH;
+use crate::files::{MAX_DEPTH, stat};
 use crate::sparse;
 
 /// Zeros from this length on become holes.
@@ -24,6 +27,10 @@ pub(super) struct RestoredFile {
     position: usize,
     /// Length by the lengths of its blobs, whatever its node says.
     size: u64,
+    /// Where it is made, if it takes the place of something else when it is complete.
+    staged: Option<Vec<u8>>,
+    /// What further names of its inode go by.
+    first: Option<Arc<FirstName>>,
     /// Blobs still to be written.
     left: AtomicU32,
     failed: AtomicBool,
@@ -67,20 +74,23 @@ impl OpenFiles {
 }
 
 impl RestoredFile {
-    /// A file that is made when its first blob comes.
+    /// A file of `size` bytes, of which so many blobs are to be written, that is made when the first
+    /// one comes.
     pub(super) fn new(
         target: &Arc<Target>,
         tree: &Arc<Tree>,
         position: usize,
         size: u64,
-        blobs: u32,
+        blobs: usize,
     ) -> Self {
         Self {
             target: Arc::clone(target),
             tree: Arc::clone(tree),
             position,
             size,
-            left: AtomicU32::new(blobs),
+            staged: None,
+            first: None,
+            left: AtomicU32::new(u32::try_from(blobs).unwrap_or(u32::MAX)),
             failed: AtomicBool::new(false),
             state: Mutex::new(State::Absent),
         }
@@ -91,8 +101,35 @@ impl RestoredFile {
         Self { state: Mutex::new(State::Existing), ..self }
     }
 
+    /// The same for a file that takes the place of what is there when it is complete.
+    pub(super) fn staged(self, name: Vec<u8>) -> Self {
+        Self { staged: Some(name), ..self }
+    }
+
+    /// The same for one whose inode has further names.
+    pub(super) fn first_of(self, first: Option<Arc<FirstName>>) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Makes it with what another file holds of its content; what is returned is still to come.
+    pub(super) fn begun_from(
+        self,
+        session: &Session,
+        layout: &Layout,
+        from: &OwnedFd,
+    ) -> Result<(Self, Wanted), Errno> {
+        let wanted = layout.copy(from, &self.create(session)?, || session.stopped())?;
+        let left = AtomicU32::new(u32::try_from(wanted.len()).unwrap_or(u32::MAX));
+        Ok((Self { left, state: Mutex::new(State::Closed), ..self }, wanted))
+    }
+
     fn node(&self) -> &Node {
         &self.tree.nodes[self.position]
+    }
+
+    /// Where it is written.
+    fn name(&self) -> &[u8] {
+        self.staged.as_deref().unwrap_or(&self.node().name)
     }
 
     pub(super) fn path(&self) -> String {
@@ -136,6 +173,7 @@ impl RestoredFile {
         let completed = self.finish(session);
         if completed.is_ok() {
             session.progress.entry(self.size);
+            session.has_changed();
         }
         self.settle(session, completed)
     }
@@ -146,43 +184,84 @@ impl RestoredFile {
             return Err(error);
         }
         if !self.failed.swap(true, Ordering::Relaxed) {
+            self.lacks();
+            self.unstage();
             session.recorder.problem(not_restored(self.path(), error));
         }
         Ok(())
     }
 
+    /// Notes that it is not as it should be.
+    pub(super) fn lacks(&self) {
+        self.target.lacks();
+        if let Some(first) = &self.first {
+            first.failed();
+        }
+    }
+
+    /// Removes what was made so far of a file that is not going to take its place.
+    fn unstage(&self) {
+        if let Some(staged) = &self.staged {
+            // If it cannot be removed now, the next run uses or removes it.
+            let _ = fs::unlinkat(self.target.dir(), staged, AtFlags::empty());
+        }
+    }
+
     fn put(&self, session: &Session, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let (fd, is_fresh) = self.open(session)?;
-        if is_hole(bytes) && (is_fresh || sparse::punch(&fd, offset, bytes.len() as u64)?) {
-            return Ok(());
+        if put(&fd, offset, bytes, is_fresh)? {
+            session.progress.moved(bytes.len() as u64);
         }
-        write_all(&fd, offset, bytes)?;
-        session.progress.moved(bytes.len() as u64);
         Ok(())
     }
 
     fn finish(&self, session: &Session) -> Result<(), Errno> {
+        if self.staged.is_some() && self.is_incomplete() {
+            // What is there stays: it is better than a part of what should be.
+            self.unstage();
+            self.close(session, State::Done);
+            return Ok(());
+        }
         let (fd, is_fresh) = self.open(session)?;
         // A new file of one piece has its length unless that piece is a hole.
         if !is_fresh || self.node().blobs().len() != 1 || self.is_incomplete() || fs::fstat(&fd)?.st_size == 0
         {
             fs::ftruncate(&fd, self.size)?;
         }
-        let in_fresh_dir = is_fresh && self.target.is_fresh();
-        session.file_attributes(&fd, self.node(), in_fresh_dir, &|| self.path())?;
+        if is_fresh || !session.is_in_place() {
+            let in_fresh_dir = is_fresh && self.target.is_fresh();
+            session.file_attributes(&fd, self.node(), in_fresh_dir, &|| self.path())?;
+        } else {
+            session.correct_open(&fd, self.node(), &|| self.path())?;
+        }
+        if !session.is_in_place() {
+            fs::futimens(&fd, &times(self.node()))?;
+        }
+        if let Some(staged) = &self.staged {
+            session.replace(&self.target, staged, &self.node().name)?;
+        }
         self.close(session, State::Done);
         Ok(())
+    }
+
+    /// Sets its times, which say that its content is that of the snapshot: in place only when it is
+    /// on disk, since after a power failure a file whose times are right is not looked at again.
+    pub(super) fn stamp(&self) -> Result<(), Errno> {
+        if self.failed.load(Ordering::Relaxed) || self.is_incomplete() {
+            return Ok(());
+        }
+        let name = self.node().name.as_slice();
+        fs::utimensat(self.target.dir(), name, &times(self.node()), AtFlags::SYMLINK_NOFOLLOW)
     }
 
     /// The open file and whether this run created it.
     fn open(&self, session: &Session) -> Result<(Arc<OwnedFd>, bool), Errno> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = self.target.dir();
         let (fd, is_fresh) = match &*state {
             State::Open { fd, is_fresh } => return Ok((Arc::clone(fd), *is_fresh)),
             State::Absent => (self.create(session)?, true),
-            State::Existing => (dir.existing(&self.node().name)?, false),
-            State::Closed | State::Done => (dir.existing(&self.node().name)?, true),
+            State::Existing => (self.reopen()?, false),
+            State::Closed | State::Done => (self.reopen()?, true),
         };
         let fd = Arc::new(fd);
         if session.open_files.count.fetch_add(1, Ordering::Relaxed) < session.open_files.limit {
@@ -196,10 +275,19 @@ impl RestoredFile {
         Ok((fd, is_fresh))
     }
 
+    /// Opens it again: what was a file before may have been swapped for something that acts on writes.
+    fn reopen(&self) -> Result<OwnedFd, Errno> {
+        let fd = self.target.dir().existing(self.name())?;
+        match stat::kind(&fs::fstat(&fd)?) {
+            NodeKind::File => Ok(fd),
+            _ => Err(Errno::LOOP),
+        }
+    }
+
     fn create(&self, session: &Session) -> Result<OwnedFd, Errno> {
         let node = self.node();
         let mode = session.creation_mode(node);
-        let fd = self.target.make(&node.name, |dir| dir.create(&node.name, mode))?;
+        let fd = self.target.make(self.name(), |dir| dir.create(self.name(), mode))?;
         if node.blobs().len() > 1 {
             self.reserve(&fd)?;
         }
@@ -232,7 +320,8 @@ impl RestoredFile {
 pub(super) fn make_empty(session: &Session, target: &Target, node: &Node) -> Result<(), Errno> {
     let mode = session.creation_mode(node);
     let fd = target.make(&node.name, |dir| dir.create(&node.name, mode))?;
-    session.file_attributes(&fd, node, target.is_fresh(), &|| target.show(&node.name))
+    session.file_attributes(&fd, node, target.is_fresh(), &|| target.show(&node.name))?;
+    fs::futimens(&fd, &times(node))
 }
 
 /// The problem of an entry that could not be made.
@@ -245,9 +334,21 @@ pub(super) fn not_restored(path: String, error: Errno) -> Problem {
             "the target's file system does not take this name"
         }
         Errno::FBIG => "the target's file system does not take files of this size",
+        Errno::TXTBSY => "it is a program that is running; end it",
+        Errno::XDEV => "another file system is mounted in its place",
         _ => "",
     };
     Problem::new("file.not_restored", path, message).hint(hint)
+}
+
+/// Puts bytes into a file, zeros as a hole; `false` if nothing had to be written. What is fresh has
+/// nothing but holes yet.
+pub(super) fn put(fd: &OwnedFd, offset: u64, bytes: &[u8], is_fresh: bool) -> Result<bool, Errno> {
+    if is_hole(bytes) && (is_fresh || sparse::punch(fd, offset, bytes.len() as u64)?) {
+        return Ok(false);
+    }
+    write_all(fd, offset, bytes)?;
+    Ok(true)
 }
 
 fn is_hole(bytes: &[u8]) -> bool {

@@ -1,22 +1,21 @@
-//! Reads trees, makes what has no content, and gathers files into batches.
+//! Reads trees, makes directories, and gathers files into batches.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use holdfast_model::Problem;
-use holdfast_vault::{BlobId, BlobKind, Node, NodeKind, Reader, Tree};
-use rustix::fs::{Mode, mknodat, symlinkat};
+use holdfast_vault::{BlobId, Error as VaultError, Node, NodeKind, Reader, Tree};
 use rustix::io::Errno;
 use tokio::runtime::Handle;
 
-use super::Session;
-use super::attributes::is_device;
 use super::batch::{Batch, Leaving};
-use super::existing::{self, Wanted};
-use super::file::{self, OpenFiles, RestoredFile};
+use super::file::OpenFiles;
+use super::ground::{self, Ground, Known};
 use super::links::FirstNames;
+use super::names::Names;
+use super::spared::LOST_FOUND;
 use super::target::Target;
+use super::{Plan, Session};
 use crate::error::{Error, Result};
 use crate::files::MAX_DEPTH;
 
@@ -24,18 +23,40 @@ use crate::files::MAX_DEPTH;
 pub(super) const STACK: usize = 64 << 20;
 
 /// Trees are asked for so many at a time.
-const LOOKAHEAD: usize = 64;
+pub(super) const LOOKAHEAD: usize = 64;
 
 /// A walk under way.
 pub(super) struct Walk {
-    reader: Reader,
-    runtime: Handle,
-    session: Arc<Session>,
-    root: Arc<Target>,
+    pub(super) reader: Reader,
+    pub(super) runtime: Handle,
+    pub(super) session: Arc<Session>,
+    /// The target's root, whatever directory below it is restored into.
+    pub(super) root: Arc<Target>,
     batches: SyncSender<Batch>,
-    batch: Batch,
+    pub(super) batch: Batch,
     directories: usize,
-    first_names: FirstNames,
+    pub(super) first_names: FirstNames,
+}
+
+/// A directory and what is to come to be in it.
+pub(super) struct Visit {
+    pub(super) names: Names,
+    pub(super) ground: Ground,
+    pub(super) depth: usize,
+}
+
+impl Visit {
+    pub(super) fn node(&self, position: usize) -> &Node {
+        self.names.node(position)
+    }
+}
+
+/// A directory that is entered next: its node, what is there, and what the target holds of it.
+struct Next<'v> {
+    node: &'v Node,
+    known: Known<'v>,
+    tree: Option<Result<Arc<Tree>, VaultError>>,
+    base: Option<Arc<Tree>>,
 }
 
 impl Walk {
@@ -51,200 +72,209 @@ impl Walk {
         Self { reader, runtime, session, root, batches, batch, directories, first_names }
     }
 
-    /// Walks everything below `tree`. `root_node` gives the root's own attributes.
-    pub(super) fn run(mut self, tree: &BlobId, root_node: Option<&Node>) -> Result<()> {
-        let root = Arc::clone(&self.root);
-        let tree = self.runtime.block_on(self.reader.tree(tree))?;
-        self.directory(&root, &tree, 0)?;
-        if let Some(node) = root_node {
-            self.session.progress.entry(0);
-            self.batch.leave(Leaving { target: root, node: node.clone() });
+    /// Walks everything of the plan that goes into `target`.
+    pub(super) fn run(mut self, plan: &Plan, target: &Arc<Target>) -> Result<()> {
+        let tree = self.runtime.block_on(self.reader.tree(&plan.tree))?;
+        if self.session.options.select.is_some() {
+            self.search(target, tree)?;
+            return self.hand_over();
         }
+        let base = match &plan.base {
+            // Without it everything is compared, which is slow but right.
+            Some(base) => self.runtime.block_on(self.reader.tree(base)).ok(),
+            None => None,
+        };
+        let ground = self.ground(target, base).map_err(|error| self.session.fatal(error))?;
+        let visit = Visit { ground, names: Names::new(&tree), depth: 0 };
+        let extras = self.directory(target, &visit)?;
+        if plan.node.is_some() {
+            self.session.progress.entry(0);
+        }
+        self.batch.leave(Leaving { target: Arc::clone(target), node: plan.node.clone(), extras });
         self.hand_over()
     }
 
-    fn directory(&mut self, target: &Arc<Target>, tree: &Arc<Tree>, depth: usize) -> Result<()> {
+    /// What is known of a directory that was entered, of which the target may be known to hold `base`.
+    pub(super) fn ground(&self, target: &Target, base: Option<Arc<Tree>>) -> Result<Ground, Errno> {
+        if target.is_fresh() {
+            return Ok(Ground::Empty);
+        }
+        if let Some(base) = base {
+            return Ok(Ground::Holds(Names::new(&base)));
+        }
+        if !self.session.is_in_place() {
+            return Ok(Ground::Unseen);
+        }
+        target.dir().entries().map(Ground::Listed)
+    }
+
+    /// Restores everything in a directory. What is returned is to be removed from it at the end.
+    fn directory(&mut self, target: &Arc<Target>, visit: &Visit) -> Result<Vec<Vec<u8>>> {
+        self.entries(target, visit, 0..visit.names.len())?;
+        let extras = visit.ground.extras(&visit.names);
+        Ok(extras.filter(|name| self.session.is_to_go(target, name)).map(<[u8]>::to_vec).collect())
+    }
+
+    /// Restores the entries of a directory at these positions, with all below them.
+    pub(super) fn entries(
+        &mut self,
+        target: &Arc<Target>,
+        visit: &Visit,
+        positions: impl Iterator<Item = usize>,
+    ) -> Result<()> {
         let mut below = Vec::new();
-        let mut names = Names::new(tree);
-        for (position, node) in tree.nodes.iter().enumerate() {
+        for position in positions {
             if self.session.stopped() {
                 return Err(Error::Stopped);
             }
-            if !names.is_new(node) {
+            let node = visit.node(position);
+            if !visit.names.is_first(position) {
                 let problem =
                     Problem::new("file.duplicate", target.show(&node.name), "occurs twice in its directory");
                 self.session.recorder.problem(problem.hint("the repository was written by a faulty program"));
             } else if node.kind == NodeKind::Dir {
-                below.push(node);
-            } else if let Err(error) = self.entry(target, tree, position)? {
-                self.session.entry_failed(error, || target.show(&node.name))?;
+                below.push(position);
+            } else {
+                self.entry(target, visit, position)?;
             }
             if self.batch.is_full(self.directories) {
                 self.hand_over()?;
             }
         }
-        for group in below.chunks(LOOKAHEAD) {
-            self.directories(target, group, depth)?;
+        below.chunks(LOOKAHEAD).try_for_each(|group| self.directories(target, visit, group))
+    }
+
+    /// Restores one entry that is not a directory, unless it is known to be there as it should be.
+    fn entry(&mut self, target: &Arc<Target>, visit: &Visit, position: usize) -> Result<()> {
+        let node = visit.node(position);
+        let done = match visit.ground.known(target, &node.name) {
+            Ok(Known::Held(base)) if ground::is_same(base, node) => return Ok(()),
+            Ok(known) => self.bring(target, visit, position, known)?,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            target.lacks();
+            self.session.entry_failed(error, || target.show(&node.name))?;
         }
         Ok(())
     }
 
-    fn directories(&mut self, above: &Arc<Target>, group: &[&Node], depth: usize) -> Result<()> {
-        let ids: Vec<BlobId> = group.iter().filter_map(|node| node.subtree).collect();
-        let mut trees = self.runtime.block_on(self.reader.trees(&ids)).into_iter();
-        for node in group {
-            let path = || above.show(&node.name);
-            let target = match above.enter(&node.name) {
-                Ok(target) => Arc::new(target),
+    fn directories(&mut self, above: &Arc<Target>, visit: &Visit, group: &[usize]) -> Result<()> {
+        let mut next = Vec::new();
+        for &position in group {
+            let node = visit.node(position);
+            match visit.ground.known(above, &node.name) {
+                Ok(Known::Held(base)) if ground::is_same(base, node) => {}
+                Ok(known) if self.is_lost_found(above, node, &known) => {}
+                Ok(known) => next.push(Next { node, known, tree: None, base: None }),
                 Err(error) => {
-                    // Its tree was asked for all the same.
-                    let _ = node.subtree.and_then(|_| trees.next());
-                    self.session.entry_failed(error, path)?;
-                    continue;
-                }
-            };
-            self.batch.entered();
-            self.session.progress.entry(0);
-            match node.subtree.and_then(|_| trees.next()) {
-                Some(Ok(tree)) if depth < MAX_DEPTH => self.directory(&target, &tree, depth + 1)?,
-                Some(Ok(_)) => {
-                    let message = format!("nested deeper than {MAX_DEPTH} directories");
-                    self.session.recorder.problem(Problem::new("file.too_deep", path(), message));
-                }
-                Some(Err(error)) => {
-                    let message = format!("its entries are not restored: {error}");
-                    self.session.recorder.problem(Problem::new("file.damaged", path(), message));
-                }
-                None => {
-                    let message = "a directory without entries, not even none";
-                    self.session.recorder.problem(Problem::new("file.damaged", path(), message));
+                    above.lacks();
+                    self.session.entry_failed(error, || above.show(&node.name))?;
                 }
             }
-            self.batch.leave(Leaving { target, node: (*node).clone() });
         }
+        self.fetch(&mut next);
+        next.into_iter().try_for_each(|next| self.descend(above, next, visit.depth + 1))
+    }
+
+    /// Fetches the trees of the directories that are entered next.
+    fn fetch(&self, next: &mut [Next<'_>]) {
+        let wanted: Vec<BlobId> = next.iter().filter_map(|next| next.node.subtree).collect();
+        let held: Vec<BlobId> = next.iter().filter_map(Next::held).collect();
+        let mut trees = self.runtime.block_on(self.reader.trees(&wanted)).into_iter();
+        let mut bases = self.runtime.block_on(self.reader.trees(&held)).into_iter();
+        for next in next {
+            next.tree = next.node.subtree.and_then(|_| trees.next());
+            next.base = next.held().and_then(|_| bases.next()).and_then(std::result::Result::ok);
+        }
+    }
+
+    fn descend(&mut self, above: &Arc<Target>, next: Next<'_>, depth: usize) -> Result<()> {
+        let Next { node, known, tree, base } = next;
+        let tree = self.readable(tree, || above.show(&node.name), depth);
+        if tree.is_none() && self.session.is_in_place() {
+            // What is there makes way only for what can be had.
+            above.lacks();
+            return Ok(());
+        }
+        let entered = match known.is_directory() {
+            true => above.reenter(&node.name),
+            false => above.enter(&node.name),
+        };
+        let target = match entered {
+            Ok(target) => Arc::new(target),
+            Err(Errno::XDEV) if tree.as_ref().is_some_and(|tree| tree.nodes.is_empty()) => {
+                let reason = "another file system is mounted here; it is left as it is";
+                self.session.recorder.excluded(above.show(&node.name), reason);
+                return Ok(());
+            }
+            Err(error) => {
+                above.lacks();
+                return self.session.entry_failed(error, || above.show(&node.name));
+            }
+        };
+        if target.is_fresh() {
+            self.session.has_changed();
+        }
+        self.batch.entered();
+        self.session.progress.entry(0);
+        let extras = match (tree, self.ground(&target, base)) {
+            (Some(tree), Ok(ground)) => {
+                self.directory(&target, &Visit { ground, names: Names::new(&tree), depth })?
+            }
+            (None, _) => Vec::new(),
+            (Some(_), Err(error)) => {
+                target.lacks();
+                self.session.entry_failed(error, || target.to_string())?;
+                Vec::new()
+            }
+        };
+        self.batch.leave(Leaving { target, node: Some(node.clone()), extras });
         Ok(())
     }
 
-    /// Makes or gathers one entry that is not a directory. The inner error concerns it alone.
-    fn entry(
-        &mut self,
-        target: &Arc<Target>,
-        tree: &Arc<Tree>,
-        position: usize,
-    ) -> Result<Result<(), Errno>> {
-        let node = &tree.nodes[position];
-        if is_device(node) && !self.session.options.devices {
-            let problem = Problem::new("file.device", target.show(&node.name), "a device file, not restored");
-            self.session
-                .recorder
-                .problem(problem.hint("an administrator can allow devices for this restore"));
-            return Ok(Ok(()));
-        }
-        let made = match node.kind {
-            NodeKind::File => return self.file(target, tree, position),
-            NodeKind::Symlink => self.symlink(target, node),
-            NodeKind::Fifo | NodeKind::Device | NodeKind::CharDevice => self.special(target, node),
-            NodeKind::Socket => {
-                let reason = "a socket has no content; its owner makes it anew";
-                self.session.recorder.excluded(target.show(&node.name), reason);
-                return Ok(Ok(()));
+    /// A directory's tree; what keeps it from being read is recorded.
+    pub(super) fn readable(
+        &self,
+        tree: Option<Result<Arc<Tree>, VaultError>>,
+        path: impl Fn() -> String,
+        depth: usize,
+    ) -> Option<Arc<Tree>> {
+        let problem = match tree {
+            Some(Ok(tree)) if depth <= MAX_DEPTH => return Some(tree),
+            Some(Ok(_)) => {
+                let message = format!("nested deeper than {MAX_DEPTH} directories");
+                Problem::new("file.too_deep", path(), message)
             }
-            NodeKind::Irregular | NodeKind::Dir => {
-                let message = "is of a type that is not known here";
-                let problem = Problem::new("file.unknown_type", target.show(&node.name), message);
-                self.session.recorder.problem(problem);
-                return Ok(Ok(()));
+            Some(Err(error)) => {
+                let message = format!("its entries are not restored: {error}");
+                Problem::new("file.damaged", path(), message)
             }
+            None => Problem::new("file.damaged", path(), "a directory without entries, not even none"),
         };
-        if made.is_ok() {
-            self.session.progress.entry(0);
-        }
-        Ok(made)
+        self.session.recorder.problem(problem);
+        None
     }
 
-    fn symlink(&self, target: &Target, node: &Node) -> Result<(), Errno> {
-        let name = node.name.as_slice();
-        target.make(name, |dir| symlinkat(node.link_target.as_slice(), dir, name))?;
-        self.session.link_attributes(target, node)
+    /// Whether it is the directory for fsck that the target's own file system has.
+    fn is_lost_found(&self, above: &Target, node: &Node, known: &Known<'_>) -> bool {
+        let is_there = matches!(known, Known::Present(_) | Known::Held(_));
+        is_there && above.is_root() && node.name == LOST_FOUND
     }
 
-    fn special(&self, target: &Target, node: &Node) -> Result<(), Errno> {
-        let name = node.name.as_slice();
-        let kind = match node.kind {
-            NodeKind::Fifo => rustix::fs::FileType::Fifo,
-            NodeKind::CharDevice => rustix::fs::FileType::CharacterDevice,
-            _ => rustix::fs::FileType::BlockDevice,
-        };
-        target.make(name, |dir| mknodat(dir, name, kind, Mode::RUSR | Mode::WUSR, node.device))?;
-        self.session.special_attributes(target, node)
-    }
-
-    fn file(&mut self, target: &Arc<Target>, tree: &Arc<Tree>, position: usize) -> Result<Result<(), Errno>> {
-        let node = &tree.nodes[position];
-        if let Some(link) = self.first_names.link(&self.root, target, node) {
-            self.session.progress.entry(0);
-            self.batch.link(link);
-            return Ok(Ok(()));
-        }
-        if node.blobs().is_empty() {
-            let made = file::make_empty(&self.session, target, node);
-            if made.is_ok() {
-                self.session.progress.entry(0);
-            }
-            return Ok(made);
-        }
-        let (wanted, lengths, size) = self.layout(node);
-        if size != node.size {
-            let message = format!("is said to have {} bytes, but its content has {size}", node.size);
-            let problem = Problem::new("file.size", target.show(&node.name), message);
-            self.session.recorder.problem(problem.hint("the content was restored as it is stored"));
-        }
-        let found = if target.is_fresh() { None } else { existing::candidate(target, node) };
-        let (wanted, in_place) = match &found {
-            Some(fd) => (existing::missing(fd, wanted, &lengths, || self.session.stopped()), true),
-            None => (wanted, false),
-        };
-        let blobs = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let file = RestoredFile::new(target, tree, position, size, blobs);
-        self.batch.file(if in_place { file.in_place() } else { file }, &wanted);
-        Ok(Ok(()))
-    }
-
-    /// Offsets and lengths of a file's blobs and the sum of the lengths. The length of a blob that
-    /// is in no index follows from the others and the file's size.
-    fn layout(&self, node: &Node) -> (Wanted, Vec<u64>, u64) {
-        let (mut wanted, mut lengths) = (Vec::new(), Vec::new());
-        let known: Vec<Option<u64>> =
-            node.blobs().iter().map(|id| self.reader.size_of(BlobKind::Data, id)).collect();
-        let mut rest = node.size.saturating_sub(known.iter().flatten().sum());
-        let mut offset = 0u64;
-        for (id, length) in node.blobs().iter().zip(known) {
-            // Of several unknown ones the first takes it all.
-            let length = length.unwrap_or_else(|| std::mem::take(&mut rest));
-            wanted.push((*id, offset));
-            lengths.push(length);
-            offset = offset.saturating_add(length);
-        }
-        (wanted, lengths, offset)
-    }
-
-    fn hand_over(&mut self) -> Result<()> {
+    pub(super) fn hand_over(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         // The receiver is gone only if it failed, and its error is the one to tell.
         self.batches.send(batch).map_err(|_| Error::Stopped)
     }
 }
 
-/// Finds names that occur twice; free where the directory is in order, as it must be.
-struct Names<'t>(Option<HashSet<&'t [u8]>>);
-
-impl<'t> Names<'t> {
-    fn new(tree: &'t Tree) -> Self {
-        let in_order = tree.nodes.is_sorted_by(|a, b| a.name < b.name);
-        Self((!in_order).then(HashSet::new))
-    }
-
-    fn is_new(&mut self, node: &'t Node) -> bool {
-        self.0.as_mut().is_none_or(|seen| seen.insert(&node.name))
+impl Next<'_> {
+    /// The tree that the target is known to hold there.
+    fn held(&self) -> Option<BlobId> {
+        match self.known {
+            Known::Held(base) if base.kind == NodeKind::Dir => base.subtree,
+            _ => None,
+        }
     }
 }
