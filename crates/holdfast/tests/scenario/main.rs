@@ -19,5 +19,6 @@ mod program;
 mod shop;
 mod snapshots;
 mod stand;
+mod standby;
 mod trouble;
 mod walk;
