@@ -68,6 +68,8 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         command.arg("--home").arg(self.path("home")).args(arguments).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // With it the program reads its own debugging information, which is larger than itself.
+        command.env_remove("RUST_BACKTRACE");
         command
     }
 
