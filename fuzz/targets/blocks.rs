@@ -81,7 +81,14 @@ fuzz_target!(|text: &[u8]| -> Corpus {
         target.as_file().write_all_at(&[BEFORE; TARGET], 0).expect("it can be written");
         let options = RestoreOptions { before, sync: false, ..RestoreOptions::default() };
         // What could not be restored is a problem of the snapshot.
-        let _ = restore_volume(&reader, RUNTIME.handle(), &snapshot, target.path(), &options, &Default::default());
+        let _ = restore_volume(
+            &reader,
+            RUNTIME.handle(),
+            &snapshot,
+            target.path(),
+            &options,
+            &Default::default(),
+        );
         let after = std::fs::read(target.path()).expect("it can be read");
         assert_eq!(after.len(), TARGET, "the target's length changed");
         assert!(after[size..].iter().all(|&byte| byte == BEFORE), "something was written beyond the device");

@@ -11,6 +11,7 @@
 //! Whatever ends it on the way, the application is released: in order by this code, after a kill
 //! by the next command from the record in the cluster.
 
+mod chosen;
 mod compose;
 mod consistency;
 mod facts;

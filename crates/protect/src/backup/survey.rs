@@ -10,8 +10,8 @@ use holdfast_model::volume::VolumeRules;
 use holdfast_volume::snapshots::SnapshotClasses;
 
 use super::BackupRequest;
+use super::chosen::capture_request;
 use super::consistency::{Covered, Ways, check_floor};
-use super::volumes::capture_request;
 use crate::capture::{Claims, Namespaces, claims};
 use crate::error::{Error, Result};
 use crate::point::{PointSummary, list};
