@@ -178,16 +178,16 @@ pub const RULES: &[Rule] = &[
         Place::System,
         CORE,
         &["persistentvolumeclaims"],
-        &["get", "list", "watch", "create", "delete"],
-        "a snapshot is read through a claim of ours, and a volume is filled under one before it is handed over",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "a snapshot is read through a claim of ours, and a volume is filled under one before it is handed over, or stands by under it",
     ),
     rule(
-        BACKUP,
+        BOTH,
         Place::System,
         SNAPSHOTS,
         &["volumesnapshots"],
-        &["get", "list", "watch", "create", "delete"],
-        "a snapshot is taken over from the application's namespace, where no mover runs",
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "a snapshot is taken over from the application's namespace, where no mover runs; a volume that stands by is saved before it is touched",
     ),
     rule(
         BACKUP,
@@ -197,7 +197,7 @@ pub const RULES: &[Rule] = &[
         &["get", "list", "watch", "create", "patch", "delete"],
         "a snapshot is taken over by a second content for its handle, before the first goes",
     ),
-    rule(BACKUP, Place::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ, "they say who takes snapshots"),
+    rule(BOTH, Place::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ, "they say who takes snapshots"),
     Rule {
         names: &[SYSTEM_NAMESPACE],
         ..rule(
@@ -230,8 +230,8 @@ pub const RULES: &[Rule] = &[
         Place::Cluster,
         CORE,
         &["persistentvolumes"],
-        READ,
-        "the volume behind a claim says how it can be read",
+        &["get", "list", "watch"],
+        "the volume behind a claim says how it can be read, and one of a snapshot is waited for until it is gone",
     ),
     rule(
         BOTH,

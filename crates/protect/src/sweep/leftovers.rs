@@ -81,9 +81,20 @@ pub(super) async fn remove(cluster: &Cluster, which: &Which<'_>, report: &mut Sw
         }
     }
     // After the movers, which have their volumes mounted.
-    let cleared = Box::pin(snapshots::clear(cluster, &|run| which.names(run))).await?;
-    report.removed.extend(cleared.removed);
-    report.problems.extend(cleared.problems);
+    match Box::pin(snapshots::clear(cluster, &|run| which.names(run))).await {
+        Ok(cleared) => {
+            report.removed.extend(cleared.removed);
+            report.problems.extend(cleared.problems);
+        }
+        Err(holdfast_volume::Error::Cluster(error)) if is_local(&error) => {
+            let subject = "snapshots of dead runs".to_owned();
+            report.problems.push(
+                Problem::new("sweep.unreadable", subject, error.to_string())
+                    .hint("run `holdfast sweep` with the rights of a backup (`holdfast rbac`)"),
+            );
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use holdfast_model::{ObjectRef, Problem, ResourceType};
 use serde_json::{Value, json};
 
 use super::Names;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::part;
 
 /// Tells the storage's sidecar that a content goes for good, where no VolumeSnapshot is there whose
@@ -144,7 +144,7 @@ async fn listed(
     let found = match found {
         Ok(found) => found,
         // Clusters without snapshots have none of ours; whoever may not see them has made none.
-        Err(error) if error.is_not_found() || error.is_forbidden() => Vec::new(),
+        Err(error) if error.is_not_found() || (of.namespaced && error.is_forbidden()) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
     Ok(found.iter().filter_map(|object| object.parse().ok()).filter(|object| which(object)).collect())
@@ -173,11 +173,15 @@ impl Removal {
 
 impl Left {
     async fn look(cluster: &Cluster, which: Which<'_>) -> Result<Self> {
-        let mut left = Self {
-            snapshots: listed(cluster, &kinds::volume_snapshots(), None, part::SNAPSHOT, which).await?,
-            contents: listed(cluster, &kinds::volume_snapshot_contents(), None, part::SNAPSHOT, which)
-                .await?,
+        let snapshots = listed(cluster, &kinds::volume_snapshots(), None, part::SNAPSHOT, which).await?;
+        let of = kinds::volume_snapshot_contents();
+        let contents = match listed(cluster, &of, None, part::SNAPSHOT, which).await {
+            // Whoever may not see contents has made none, but must not end what others made: without
+            // its content nobody knows what the deletion of a VolumeSnapshot does.
+            Err(Error::Cluster(error)) if error.is_forbidden() && snapshots.is_empty() => Vec::new(),
+            other => other?,
         };
+        let mut left = Self { snapshots, contents };
         left.add_unlabelled(cluster).await?;
         Ok(left)
     }

@@ -4,7 +4,7 @@
 //! A VolumeSnapshot belongs to the namespace of its claim, and movers do not run there. So the
 //! snapshot changes hands ([`adopt`]): a second VolumeSnapshotContent in `holdfast-system` is made
 //! for the same handle before the first goes, and the storage deletes its snapshot exactly once,
-//! with the second. [`clear`] ends the same from any state in which a run can have died.
+//! with the second. [`clear()`] ends the same from any state in which a run can have died.
 
 mod adopt;
 mod class;
