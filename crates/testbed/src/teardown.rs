@@ -7,19 +7,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{At, Result};
-use crate::kernel::{loops, mounts, network};
+use crate::kernel::{freeze, loops, mounts, network};
 use crate::record::{self, Record};
 
 /// How long processes and cgroups may take to go.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long they may take if nothing holds them up.
+const PROMPTLY: Duration = Duration::from_secs(3);
 
 /// What stays of a site's directory: the logs of components and pods, and credentials that nobody answers to now.
 const KEPT: [&str; 2] = ["log", "admin.kubeconfig"];
 
 /// Kills everything in the slot and removes what it had; its logs stay.
 pub(crate) fn of_slot(record: &Record) -> Result<()> {
-    let cgroup = record.cgroup();
-    cgroup.kill(LIMIT)?;
+    kill(record)?;
     for dir in [record.dir.clone(), record.runtime()] {
         // First and last: once its file system is unmounted, the name of a device's file no longer leads here; and the
         // device that carries the file system is free only then.
@@ -27,7 +29,7 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
         mounts::remove_below(&dir)?;
         loops::detach_below(&dir)?;
     }
-    cgroup.remove(LIMIT)?;
+    record.cgroup().remove(LIMIT)?;
     record.network().remove()?;
     remove_links_of_pod_logs(&record.dir);
     remove_network_results(&record.network().namespace());
@@ -37,6 +39,14 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
         remove_tree(&item.path())?;
     }
     Ok(())
+}
+
+/// Kills every process of the slot.
+fn kill(record: &Record) -> Result<()> {
+    let killed = record.cgroup().kill(PROMPTLY);
+    // A CSI driver that was killed in the middle of a snapshot left file systems frozen, and their writers hang.
+    freeze::thaw_below(&record.dir);
+    killed.or_else(|_| record.cgroup().kill(LIMIT))
 }
 
 /// Removes what all sites share if none is left.

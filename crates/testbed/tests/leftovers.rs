@@ -17,8 +17,8 @@ use holdfast_testbed::{Cache, Reporter, Running, list, sweep};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Something in every place where a site can leave something: a pod with a volume and with a raw device, which is a
-/// loop device on a file of a file system on another.
+/// Something in every place where a site can leave something: a pod with a volume, with a raw device, which is a loop
+/// device on a file of a file system on another, and with a file system on such a device.
 const POD: &str = r#"
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -31,16 +31,24 @@ metadata: {name: raw}
 spec: {storageClassName: csi, volumeMode: Block, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: image}
+spec: {storageClassName: csi-image, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
 kind: Pod
 metadata: {name: p}
 spec:
   containers:
   - name: p
     image: testbed.local/busybox:1
-    command: [sh, -c, "exec 3>/dev/raw; sleep 3600"]
-    volumeMounts: [{name: d, mountPath: /data}]
+    command: [sh, -c, "exec 3>/dev/raw; while sleep 0.1; do date > /image/now; done"]
+    volumeMounts: [{name: d, mountPath: /data}, {name: i, mountPath: /image}]
     volumeDevices: [{name: r, devicePath: /dev/raw}]
-  volumes: [{name: d, persistentVolumeClaim: {claimName: data}}, {name: r, persistentVolumeClaim: {claimName: raw}}]
+  volumes:
+  - {name: d, persistentVolumeClaim: {claimName: data}}
+  - {name: r, persistentVolumeClaim: {claimName: raw}}
+  - {name: i, persistentVolumeClaim: {claimName: image}}
 "#;
 
 #[test]
@@ -74,6 +82,24 @@ fn what_even_the_guard_did_not_live_to_remove_is_swept() {
     while !left(&site).is_empty() {
         assert!(begun.elapsed() < LIMIT, "left after the sweep: {:#?}", left(&site));
     }
+}
+
+/// A driver that dies in the middle of a snapshot leaves a file system frozen, and its writer beyond SIGKILL.
+#[test]
+fn what_writes_to_a_frozen_file_system_goes_too() {
+    let (mut owner, site) = start("frozen");
+    let mounts = entries(&site.dir.join("csi/mounts").to_string_lossy());
+    assert_eq!(mounts.len(), 1, "{mounts:?}");
+    run("fsfreeze", &["--freeze", &mounts[0]]);
+    std::thread::sleep(Duration::from_millis(300));
+    owner.kill().expect("SIGKILL");
+    owner.wait().expect("its end");
+    let begun = Instant::now();
+    while !left(&site).is_empty() || is_listed(&site) {
+        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {:#?}", left(&site));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("everything gone {:.1?} after the kill", begun.elapsed());
 }
 
 /// Starts a site in a process of its own, with a pod and a loop device.

@@ -1,10 +1,12 @@
 //! What a request asks for, checked once, in the driver's own terms.
 
+use std::collections::BTreeMap;
+
 use tonic::Status;
 
-use super::TOPOLOGY;
-use super::catalogue::{Mode, Origin};
+use super::catalogue::{Form, Mode, Origin};
 use super::wire::{CapacityRange, ContentSource, TopologyRequirement, VolumeCapability};
+use super::{FORM, IMAGE, TOPOLOGY};
 
 /// Size of a volume for which none is asked.
 const DEFAULT_SIZE: u64 = 1 << 30;
@@ -49,6 +51,15 @@ pub(super) fn mode_of(capability: &VolumeCapability) -> Result<Mode, Status> {
         (Some(_), None) => Ok(Mode::Block),
         (None, Some(_)) => Ok(Mode::Filesystem),
         _ => Err(Status::invalid_argument("access_type is missing")),
+    }
+}
+
+/// The form that a StorageClass asks for, if it does.
+pub(super) fn form(parameters: &BTreeMap<String, String>) -> Result<Option<Form>, Status> {
+    match parameters.get(FORM).map(String::as_str) {
+        None => Ok(None),
+        Some(IMAGE) => Ok(Some(Form::Image)),
+        Some(other) => Err(Status::invalid_argument(format!("{FORM}: {other} is not {IMAGE}"))),
     }
 }
 

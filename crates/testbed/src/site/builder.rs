@@ -53,7 +53,7 @@ impl SiteBuilder {
     }
 
     /// With a real node and a CSI driver beside the default storage: classes [`super::CSI_CLASS`],
-    /// [`super::CSI_LATE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`].
+    /// [`super::CSI_LATE_CLASS`], [`super::CSI_IMAGE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`].
     pub fn csi(mut self) -> Self {
         self.csi = true;
         self.node()

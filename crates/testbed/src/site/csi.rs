@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Site;
 use super::plan::Plan;
 use crate::component::Spec;
-use crate::csi::registration_socket;
+use crate::csi::{FORM, IMAGE, registration_socket};
 use crate::error::{At, Result};
 use crate::guard;
 use crate::parts::Built;
@@ -20,10 +20,14 @@ pub const CSI_CLASS: &str = "csi";
 /// As [`CSI_CLASS`], but a volume is made only when a pod wants it, for that pod's node.
 pub const CSI_LATE_CLASS: &str = "csi-late";
 
+/// As [`CSI_CLASS`], but every volume is an image of a disk: what is mounted is an ext4 on it, snapshots of which can
+/// be taken together, become devices, and be compared block by block.
+pub const CSI_IMAGE_CLASS: &str = "csi-image";
+
 /// StorageClass of the driver that has no snapshots.
 pub const CSI_PLAIN_CLASS: &str = "csi-plain";
 
-/// VolumeSnapshotClass of [`CSI_CLASS`] and [`CSI_LATE_CLASS`].
+/// VolumeSnapshotClass of all these classes but [`CSI_PLAIN_CLASS`].
 pub const SNAPSHOT_CLASS: &str = "csi";
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -159,6 +163,9 @@ fn classes() -> String {
     all.push(class(CSI_CLASS, Driver::WithSnapshots, "Immediate"));
     all.push(class(CSI_LATE_CLASS, Driver::WithSnapshots, "WaitForFirstConsumer"));
     all.push(class(CSI_PLAIN_CLASS, Driver::Plain, "Immediate"));
+    let mut images = class(CSI_IMAGE_CLASS, Driver::WithSnapshots, "Immediate");
+    images["parameters"] = json!({ FORM: IMAGE });
+    all.push(images);
     all.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect()
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
-pub use csi::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, SNAPSHOT_CLASS};
+pub use csi::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, SNAPSHOT_CLASS};
 pub use faults::Partition;
 use plan::{Plan, text};
 

@@ -14,6 +14,8 @@ pub(crate) struct CreateVolume {
     pub(crate) capacity: Option<CapacityRange>,
     #[prost(message, repeated, tag = "3")]
     pub(crate) capabilities: Vec<VolumeCapability>,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub(crate) parameters: BTreeMap<String, String>,
     #[prost(message, optional, tag = "6")]
     pub(crate) source: Option<ContentSource>,
     #[prost(message, optional, tag = "7")]
