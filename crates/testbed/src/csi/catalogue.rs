@@ -1,5 +1,6 @@
-//! What the pool holds, written down: one file per volume and snapshot, renamed into place when its data is there.
+//! What the pool holds, written down: one file per volume, snapshot and group, renamed into place when its data is there.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -54,6 +55,18 @@ pub(super) struct Snapshot {
     pub(super) form: Form,
     /// Nanoseconds since 1970.
     pub(super) taken: i64,
+    /// The group that it was taken with and goes with.
+    pub(super) group: Option<String>,
+}
+
+/// Snapshots of one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Group {
+    pub(super) id: String,
+    pub(super) volumes: BTreeSet<String>,
+    pub(super) snapshots: BTreeSet<String>,
+    /// Nanoseconds since 1970.
+    pub(super) taken: i64,
 }
 
 /// A kind of thing that is written down.
@@ -80,6 +93,14 @@ impl Kept for Volume {
 
 impl Kept for Snapshot {
     const PREFIX: &'static str = "s-";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Kept for Group {
+    const PREFIX: &'static str = "g-";
 
     fn id(&self) -> &str {
         &self.id

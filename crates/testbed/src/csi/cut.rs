@@ -12,8 +12,21 @@ use super::pool::image_name;
 use super::{btrfs, image};
 use crate::error::Result;
 
-/// A volume of which a snapshot is to be taken, and the snapshot's id.
-pub(super) type Wanted = (Volume, String);
+/// A snapshot to be taken.
+pub(super) struct Wanted {
+    pub(super) volume: Volume,
+    /// Its id.
+    pub(super) id: String,
+    /// The group that it is to be part of.
+    pub(super) group: Option<String>,
+}
+
+impl Wanted {
+    fn taken(&self, taken: i64) -> Snapshot {
+        let Volume { id: volume, size, form, .. } = self.volume.clone();
+        Snapshot { id: self.id.clone(), volume, size, form, taken, group: self.group.clone() }
+    }
+}
 
 /// A copy of all images at one moment, gone when this is dropped.
 struct Cut {
@@ -31,41 +44,51 @@ impl Drop for Cut {
 }
 
 impl Driver {
-    /// Takes the snapshots of all of `wanted` at one moment and writes them down.
+    /// Takes all snapshots that are wanted at one moment and writes them down; if that fails, there is none of them.
     ///
     /// # Errors
     /// `FAILED_PRECONDITION` for several volumes one of which is a tree: each has a subvolume of its own, and btrfs
     /// takes no two snapshots at once.
     pub(super) fn take_snapshots(&self, wanted: &[Wanted]) -> Result<Vec<Snapshot>, Status> {
-        let snapshots = match wanted {
-            [(volume, id)] if volume.form == Form::Tree => vec![self.snapshot_of_tree(volume, id)?],
-            wanted if wanted.iter().all(|(volume, _)| volume.form == Form::Image) => {
-                self.snapshots_of_images(wanted)?
-            }
-            _ => {
-                let text = "only volumes that are images can be snapshotted together: use their StorageClass";
-                return Err(Status::failed_precondition(text));
-            }
-        };
-        snapshots.iter().try_for_each(|snapshot| self.catalogue.put(snapshot))?;
-        Ok(snapshots)
+        let images = wanted.iter().all(|wanted| wanted.volume.form == Form::Image);
+        if !images && wanted.len() > 1 {
+            let text = "only volumes that are images can be snapshotted together: use their StorageClass";
+            return Err(Status::failed_precondition(text));
+        }
+        let taken = self.taken(wanted).and_then(|snapshots| {
+            snapshots.iter().try_for_each(|snapshot| self.catalogue.put(snapshot))?;
+            Ok(snapshots)
+        });
+        if taken.is_err() {
+            // What is left if this fails too is replaced by the next try, which has the same ids.
+            let _ = wanted.iter().try_for_each(|wanted| self.remove_snapshot(&wanted.taken(0)));
+        }
+        Ok(taken?)
     }
 
-    fn snapshot_of_tree(&self, volume: &Volume, id: &str) -> Result<Snapshot> {
-        let snapshot = snapshot(volume, id, now());
+    fn taken(&self, wanted: &[Wanted]) -> Result<Vec<Snapshot>> {
+        match wanted {
+            [one] if one.volume.form == Form::Tree => Ok(vec![self.snapshot_of_tree(one)?]),
+            wanted => self.snapshots_of_images(wanted),
+        }
+    }
+
+    fn snapshot_of_tree(&self, wanted: &Wanted) -> Result<Snapshot> {
+        let snapshot = wanted.taken(now());
         let path = self.pool.snapshot(&snapshot);
         // What a call that was cut off left: it is newer than its caller knows.
         remove(Form::Tree, &path)?;
-        btrfs::freeze(&self.pool.volume(volume), &path)?;
+        btrfs::freeze(&self.pool.volume(&wanted.volume), &path)?;
         Ok(snapshot)
     }
 
     fn snapshots_of_images(&self, wanted: &[Wanted]) -> Result<Vec<Snapshot>> {
         let cut = self.cut(wanted)?;
         let mut snapshots = Vec::new();
-        for (volume, id) in wanted {
-            let snapshot = snapshot(volume, id, cut.taken);
-            image::copy(&cut.path.join(image_name(&volume.id)), &self.pool.snapshot(&snapshot))?;
+        for wanted in wanted {
+            let snapshot = wanted.taken(cut.taken);
+            let image = cut.path.join(image_name(&wanted.volume.id));
+            image::copy(&image, &self.pool.snapshot(&snapshot))?;
             snapshots.push(snapshot);
         }
         Ok(snapshots)
@@ -75,16 +98,18 @@ impl Driver {
     ///
     /// Being in one subvolume, also those are cut at once that a pod writes to as raw devices and nothing holds still.
     fn cut(&self, wanted: &[Wanted]) -> Result<Cut> {
-        let path = self.pool.cut(wanted.first().map_or("", |(_, id)| id));
-        let _still = self.hold_still(wanted.iter().map(|(volume, _)| volume))?;
+        let path = self.pool.cut(wanted.first().map_or("", |wanted| &wanted.id));
+        let _still = self.hold_still(wanted.iter().map(|wanted| &wanted.volume))?;
         let cut = Cut { path, taken: now() };
         btrfs::freeze(&self.pool.images(), &cut.path)?;
         Ok(cut)
     }
-}
 
-fn snapshot(volume: &Volume, id: &str, taken: i64) -> Snapshot {
-    Snapshot { id: id.into(), volume: volume.id.clone(), size: volume.size, form: volume.form, taken }
+    /// Removes a snapshot, if it is there.
+    pub(super) fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+        remove(snapshot.form, &self.pool.snapshot(snapshot))?;
+        self.catalogue.remove(&snapshot.id)
+    }
 }
 
 /// Nanoseconds since 1970.

@@ -9,10 +9,18 @@
 //! are images, others are trees unless the StorageClass has the parameter `form: image`. A copy has the form of its
 //! source, so that a volume made of a snapshot of an image can be of either mode.
 //!
+//! Beside the services of every driver it has those for group snapshots and, alpha in the specification, for the
+//! metadata of snapshots of images: which blocks have data, and which changed since another. The latter it also
+//! serves to clients in the cluster, see [`Clients`].
+//!
 //! What holds:
 //! - A snapshot of a tree is a snapshot of its subvolume. One of an image is taken while the file system on it is
 //!   frozen and what was written to its device is flushed: it needs no repair, at most the replay of its journal by
 //!   who looks at it as a device. Copies are writable, so a read-only one is mounted writable and shown read-only.
+//! - A group snapshot is of one moment for images, raw devices that are written to included; any with a tree is refused,
+//!   for no two subvolumes can be cut at once.
+//! - Changed blocks are told from where the data of two snapshots is on the disk, so both have to exist. They are all
+//!   that differ, and those to which the same bytes were written anew.
 //! - Whoever froze a file system himself, as hooks do, finds it frozen afterwards.
 //! - A volume is enlarged where it is shown, but for a mounted ext4 on a machine that withholds `CAP_SYS_RESOURCE`: that
 //!   is refused with `FAILED_PRECONDITION`, as by a driver that expands offline.
@@ -22,11 +30,15 @@
 mod alone;
 mod btrfs;
 mod catalogue;
+mod changes;
+mod clients;
 mod content;
 mod cut;
 mod driver;
+mod groups;
 mod identity;
 mod image;
+mod metadata;
 mod node;
 mod page;
 mod pool;
@@ -39,6 +51,7 @@ mod volumes;
 mod wire;
 
 pub use alone::Alone;
+pub use clients::Clients;
 pub use driver::{Options, registration_socket, run};
 
 /// The segment of a node in CSI topology.

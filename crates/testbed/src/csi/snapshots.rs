@@ -3,10 +3,11 @@
 use tonic::Status;
 
 use super::catalogue::{Kept, Snapshot};
-use super::content::remove;
+use super::cut::Wanted;
 use super::driver::Driver;
 use super::page::page;
 use super::request::{required, signed};
+use super::volumes::no_such;
 use super::wire::{self, ById, CreatedSnapshot, Empty, Timestamp};
 
 const SECOND: i64 = 1_000_000_000;
@@ -23,7 +24,7 @@ impl Driver {
             }
             return Ok(CreatedSnapshot { snapshot: Some(described(&snapshot)) });
         }
-        let snapshots = self.take_snapshots(&[(self.volume(source)?, id)])?;
+        let snapshots = self.take_snapshots(&[Wanted { volume: self.volume(source)?, id, group: None }])?;
         Ok(CreatedSnapshot { snapshot: snapshots.first().map(described) })
     }
 
@@ -31,10 +32,19 @@ impl Driver {
         let id = required("snapshot_id", &asked.id)?;
         let _held = self.pool.lock()?;
         if let Some(snapshot) = self.catalogue.get::<Snapshot>(id)? {
-            remove(snapshot.form, &self.pool.snapshot(&snapshot))?;
-            self.catalogue.remove(id)?;
+            if let Some(group) = &snapshot.group {
+                let text = format!("snapshot {id} is part of group snapshot {group} and goes with it");
+                return Err(Status::invalid_argument(text));
+            }
+            self.remove_snapshot(&snapshot)?;
         }
         Ok(Empty {})
+    }
+
+    pub(super) fn get_snapshot(&self, asked: ById) -> Result<CreatedSnapshot, Status> {
+        let id = required("snapshot_id", &asked.id)?;
+        let found = self.catalogue.get::<Snapshot>(id)?.ok_or_else(|| no_such("snapshot", id))?;
+        Ok(CreatedSnapshot { snapshot: Some(described(&found)) })
     }
 
     pub(super) fn list_snapshots(&self, asked: wire::ListSnapshots) -> Result<wire::SnapshotList, Status> {
@@ -47,17 +57,18 @@ impl Driver {
     }
 }
 
-fn described(snapshot: &Snapshot) -> wire::Snapshot {
+pub(super) fn described(snapshot: &Snapshot) -> wire::Snapshot {
     wire::Snapshot {
         size_bytes: signed(snapshot.size),
         snapshot_id: snapshot.id.clone(),
         volume_id: snapshot.volume.clone(),
         created: Some(timestamp(snapshot.taken)),
         ready: true,
+        group_id: snapshot.group.clone().unwrap_or_default(),
     }
 }
 
 /// A moment in nanoseconds since 1970.
-fn timestamp(taken: i64) -> Timestamp {
+pub(super) fn timestamp(taken: i64) -> Timestamp {
     Timestamp { seconds: taken / SECOND, nanos: i32::try_from(taken % SECOND).unwrap_or(0) }
 }

@@ -7,8 +7,8 @@ use super::catalogue::{Catalogue, Mode};
 use super::driver::Driver;
 use super::pool::Pool;
 use super::wire::{
-    AccessMode, ById, CapacityRange, ContentSource, CreateSnapshot, CreateVolume, Empty, ExpandVolume,
-    ExpandedVolume, Publish, SourceId, Unpublish, VolumeCapability,
+    AccessMode, ById, CapacityRange, ContentSource, CreateGroup, CreateSnapshot, CreateVolume, Empty,
+    ExpandVolume, ExpandedVolume, Publish, SourceId, Unpublish, VolumeCapability,
 };
 use super::{FORM, IMAGE};
 use crate::dirs::Cache;
@@ -79,6 +79,14 @@ impl Trial {
     pub(super) fn snapshot(&self, name: &str, volume: &str) -> String {
         let asked = CreateSnapshot { volume_id: volume.into(), name: name.into() };
         self.driver.create_snapshot(asked).unwrap().snapshot.unwrap().snapshot_id
+    }
+
+    /// Takes a group snapshot and gives the ids of its snapshots, in the order of `volumes`.
+    pub(super) fn group(&self, name: &str, volumes: &[String]) -> Vec<String> {
+        let asked = CreateGroup { name: name.into(), volume_ids: volumes.to_vec() };
+        let taken = self.driver.create_group(asked).unwrap().group.unwrap().snapshots;
+        let of = |volume: &String| taken.iter().find(|snapshot| snapshot.volume_id == *volume).unwrap();
+        volumes.iter().map(|volume| of(volume).snapshot_id.clone()).collect()
     }
 
     pub(super) fn expand(&self, volume: &str, to: u64) -> Result<ExpandedVolume, tonic::Status> {

@@ -12,7 +12,7 @@ use super::{TOPOLOGY, image};
 
 /// `ControllerServiceCapability.RPC` of the specification.
 const VOLUMES: [i32; 5] = [1, 3, 4, 7, 9]; // create and delete, list, capacity, clone, expand
-const SNAPSHOTS: [i32; 2] = [5, 6]; // create and delete, list
+const SNAPSHOTS: [i32; 3] = [5, 6, 15]; // create and delete, list, get
 
 impl Driver {
     pub(super) fn controller_capabilities(&self, _: Empty) -> Result<ServiceCapabilities, Status> {

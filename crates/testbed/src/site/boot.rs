@@ -250,6 +250,7 @@ fn prepare(builder: &SiteBuilder) -> Result<Ground> {
         Ok(csi::Parts {
             provisioner: build(Part::CsiProvisioner)?,
             snapshotter: build(Part::CsiSnapshotter)?,
+            definitions: build(Part::SnapshotDefinitions)?,
         })
     };
     let csi = builder.csi.then(csi).transpose()?;

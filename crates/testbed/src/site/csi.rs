@@ -6,8 +6,8 @@ use k8s_openapi::api::storage::v1::CSINode;
 use kube::api::Api;
 use serde_json::json;
 
-use super::Site;
 use super::plan::Plan;
+use super::{Site, snapshot_metadata};
 use crate::component::Spec;
 use crate::csi::{FORM, IMAGE, registration_socket};
 use crate::error::{At, Result};
@@ -27,7 +27,8 @@ pub const CSI_IMAGE_CLASS: &str = "csi-image";
 /// StorageClass of the driver that has no snapshots.
 pub const CSI_PLAIN_CLASS: &str = "csi-plain";
 
-/// VolumeSnapshotClass of all these classes but [`CSI_PLAIN_CLASS`].
+/// VolumeSnapshotClass and VolumeGroupSnapshotClass of all these classes but [`CSI_PLAIN_CLASS`]. Only volumes of
+/// [`CSI_IMAGE_CLASS`] and raw devices can be in a group.
 pub const SNAPSHOT_CLASS: &str = "csi";
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,14 +36,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// At their default rate each request of a sidecar waits 200 ms.
 const RATE: [&str; 2] = ["--kube-api-qps=200", "--kube-api-burst=400"];
 
-/// Without the definitions of group snapshots their controllers would end.
-const NO_GROUPS: &str = "--feature-gates=CSIVolumeGroupSnapshot=false";
+const GROUPS: &str = "--feature-gates=CSIVolumeGroupSnapshot=true";
 
 /// The programs beside the driver.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) provisioner: Built,
     pub(super) snapshotter: Built,
+    pub(super) definitions: Built,
 }
 
 /// One driver of a site; two that differ in what they can are two names for Kubernetes.
@@ -84,7 +85,7 @@ impl Driver {
             .flag("socket", self.socket(plan))
             .flag("registration", registration_socket(&registry, self.short()));
         Ok(match self {
-            Self::WithSnapshots => spec,
+            Self::WithSnapshots => snapshot_metadata::served_by(spec, plan),
             Self::Plain => spec.arg("--without-snapshots"),
         })
     }
@@ -101,16 +102,17 @@ impl Driver {
 impl Site {
     /// Starts drivers and sidecars, and waits until the kubelet knows the drivers.
     pub(super) async fn start_csi(&mut self, parts: &Parts) -> Result<()> {
-        let path = parts.snapshotter.share("crds.yaml");
+        let path = parts.definitions.share("crds.yaml");
         let definitions = std::fs::read_to_string(&path).at("read", path)?;
-        self.apply(&(definitions + &classes())).await?;
+        self.apply(&(definitions + "---\n" + snapshot_metadata::DEFINITION + &classes())).await?;
         for driver in Driver::ALL {
             self.start(driver.spec(&self.plan)?)?;
             self.start(driver.provisioner(&self.plan, parts))?;
         }
         let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"];
         self.kubectl(&established).await?;
-        self.apply(&snapshot_class()).await?;
+        let service = snapshot_metadata::service(Driver::WithSnapshots.name(), &self.plan)?;
+        self.apply(&(snapshot_classes() + &service)).await?;
         self.start(snapshotter(&self.plan, parts))?;
         self.start(snapshot_controller(&self.plan, parts))?;
         let nodes: Api<CSINode> = Api::all(self.client.clone());
@@ -127,11 +129,11 @@ fn snapshotter(plan: &Plan, parts: &Parts) -> Spec {
     sidecar(plan, "csi-snapshotter", parts.snapshotter.bin("csi-snapshotter"))
         .flag("csi-address", Driver::WithSnapshots.socket(plan))
         .arg("--extra-create-metadata")
-        .arg(NO_GROUPS)
+        .arg(GROUPS)
 }
 
 fn snapshot_controller(plan: &Plan, parts: &Parts) -> Spec {
-    sidecar(plan, "snapshot-controller", parts.snapshotter.bin("snapshot-controller")).arg(NO_GROUPS)
+    sidecar(plan, "snapshot-controller", parts.snapshotter.bin("snapshot-controller")).arg(GROUPS)
 }
 
 /// A sidecar, started again whenever it ends: it does so, with success, when its driver was restarted.
@@ -169,13 +171,18 @@ fn classes() -> String {
     all.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect()
 }
 
-fn snapshot_class() -> String {
-    let manifest = json!({
-        "apiVersion": "snapshot.storage.k8s.io/v1",
-        "kind": "VolumeSnapshotClass",
-        "metadata": { "name": SNAPSHOT_CLASS },
-        "driver": Driver::WithSnapshots.name(),
-        "deletionPolicy": "Delete",
-    });
-    manifest.to_string()
+/// A class of snapshots, and one of group snapshots.
+fn snapshot_classes() -> String {
+    let class = |group: &str, kind: &str| {
+        let manifest = json!({
+            "apiVersion": format!("{group}/v1"),
+            "kind": kind,
+            "metadata": { "name": SNAPSHOT_CLASS },
+            "driver": Driver::WithSnapshots.name(),
+            "deletionPolicy": "Delete",
+        });
+        format!("---\n{manifest:#}\n")
+    };
+    class("snapshot.storage.k8s.io", "VolumeSnapshotClass")
+        + &class("groupsnapshot.storage.k8s.io", "VolumeGroupSnapshotClass")
 }

@@ -10,6 +10,7 @@ mod kwok;
 mod node;
 mod pki;
 mod plan;
+mod snapshot_metadata;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -8,6 +8,7 @@ use rcgen::{
 };
 
 use super::plan::Plan;
+use super::snapshot_metadata;
 use crate::error::{At, Error, Result};
 
 /// A certificate's file name, organisation and common name; the names are what Kubernetes authorises by.
@@ -19,7 +20,8 @@ struct Subject {
 }
 
 /// Users that have a kubeconfig.
-pub(crate) const USERS: [&str; 5] = ["admin", "controller-manager", "scheduler", "kubelet", "proxy"];
+pub(crate) const USERS: [&str; 6] =
+    ["admin", "controller-manager", "scheduler", "kubelet", "proxy", snapshot_metadata::USER];
 
 /// Makes all keys and certificates of a site.
 pub(crate) fn create(plan: &Plan) -> Result<()> {
@@ -60,6 +62,10 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
         Subject {
             addresses: names(&[&node, "127.0.0.1", &plan.address]),
             ..client("kubelet", Some("system:nodes"), &format!("system:node:{node}"))
+        },
+        Subject {
+            addresses: names(&[&plan.address]),
+            ..client(snapshot_metadata::USER, None, snapshot_metadata::USER)
         },
         client("admin", Some("system:masters"), "admin"),
         client("controller-manager", None, "system:kube-controller-manager"),
