@@ -11,10 +11,10 @@ use crate::kernel::{bridge, freeze, loops, mounts};
 use crate::record::{self, Record};
 
 /// How long processes and cgroups may take to go.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long they may take if nothing holds them up.
-const PROMPTLY: Duration = Duration::from_secs(3);
+pub(crate) const PROMPTLY: Duration = Duration::from_secs(3);
 
 /// What stays of a site's directory: the logs of components and pods, and credentials that nobody answers to now.
 const KEPT: [&str; 2] = ["log", "admin.kubeconfig"];

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_testbed::{CSI_IMAGE_CLASS, Result, SNAPSHOT_CLASS, Site};
 use metadata::{Allocated, Block, Delta, Service};
-use storage::{DEVICE, LIMIT, MOUNTED, claim, claim_with_pod, from, snapshot};
+use storage::{DEVICE, LIMIT, MOUNTED, claim, claim_with_pod, from, pod, snapshot};
 
 /// A pod that counts, each step surely written to one volume before it is to the other.
 const COUNTING: &str = r#"
@@ -38,6 +38,19 @@ spec:
   - {name: r, persistentVolumeClaim: {claimName: right}}
 "#;
 
+/// A class of images, each at the node of the first pod that has it.
+const LATE_IMAGES: &str = r"
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: image-late}
+provisioner: csi.testbed.holdfast.dev
+parameters: {form: image}
+volumeBindingMode: WaitForFirstConsumer
+";
+
+/// The object by which clients find who tells what changed.
+const SERVICE: &str = "snapshotmetadataservice/csi.testbed.holdfast.dev";
+
 /// Codes of gRPC.
 const INVALID_ARGUMENT: i32 = 3;
 const PERMISSION_DENIED: i32 = 7;
@@ -50,6 +63,38 @@ async fn what_images_can_is_there_for_pods() -> Result<()> {
     a_volume_made_of_a_snapshot_may_change_its_mode(&site).await?;
     a_group_snapshot_is_of_one_moment(&site).await?;
     clients_learn_what_changed(&site).await?;
+    site.stop().await
+}
+
+/// One driver takes snapshots for all nodes of a site, and tells clients at all of them what changed.
+#[tokio::test]
+async fn a_group_is_of_volumes_at_different_nodes() -> Result<()> {
+    let site = Site::builder("csi-spread").csi().nodes(2).start().await?;
+    site.apply(LATE_IMAGES).await?;
+    let nodes = site.node_names();
+    for (name, node) in ["left", "right"].into_iter().zip(&nodes) {
+        site.apply(&claim(name, "image-late", "Filesystem", "")).await?;
+        let selector = format!("spec:\n  nodeSelector: {{kubernetes.io/hostname: {node}}}\n");
+        site.apply(&pod(name, name, MOUNTED).replacen("spec:\n", &selector, 1)).await?;
+        site.wait("default", &format!("pod/{name}"), "condition=Ready", LIMIT).await?;
+        site.kubectl(&["label", "pvc", name, "group=pair"]).await?;
+        site.exec("default", name, &["sh", "-c", &format!("echo {name} at {node} > /data/f")]).await?;
+    }
+    let (members, took) = group_snapshot(&site, "spread").await?;
+    println!("group snapshot of two nodes ready in {took:.2?}");
+    let mut said = Vec::new();
+    for member in &members {
+        let copy = claim(member, CSI_IMAGE_CLASS, "Filesystem", &from(member));
+        claim_with_pod(&site, member, &copy, MOUNTED).await?;
+        said.push(site.exec("default", member, &["cat", "/data/f"]).await?.trim().to_owned());
+    }
+    said.sort();
+    assert_eq!(said, [format!("left at {}", nodes[0]), format!("right at {}", nodes[1])]);
+    let address = site.kubectl(&["get", SERVICE, "-o=jsonpath={.spec.address}"]).await?;
+    let (host, port) = address.split_once(':').expect("a host and a port");
+    for name in ["left", "right"] {
+        site.exec("default", name, &["nc", "-z", host, port]).await?;
+    }
     site.stop().await
 }
 
@@ -145,10 +190,9 @@ async fn clients_learn_what_changed(site: &Site) -> Result<()> {
     write(site, "3").await?;
     snapshot(site, "target", "blocks").await?;
     let field = |field: &str| format!("-o=jsonpath={{.spec.{field}}}");
-    let service = "snapshotmetadataservice/csi.testbed.holdfast.dev";
-    let address = site.kubectl(&["get", service, &field("address")]).await?;
-    let audience = site.kubectl(&["get", service, &field("audience")]).await?;
-    let ca = STANDARD.decode(site.kubectl(&["get", service, &field("caCert")]).await?).expect("base64");
+    let address = site.kubectl(&["get", SERVICE, &field("address")]).await?;
+    let audience = site.kubectl(&["get", SERVICE, &field("audience")]).await?;
+    let ca = STANDARD.decode(site.kubectl(&["get", SERVICE, &field("caCert")]).await?).expect("base64");
     let (host, port) = address.split_once(':').expect("a host and a port");
     site.exec("default", "blocks", &["nc", "-z", host, port]).await?;
 
