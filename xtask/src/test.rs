@@ -52,7 +52,7 @@ fn parts(long: bool, cache: &Cache) -> Result<()> {
     host::prepare(&report)?;
     let mut parts = Part::of_site(KUBERNETES);
     parts.extend([Part::VersityGw, Part::Kwok, Part::Restic]);
-    parts.extend([Part::CsiProvisioner, Part::CsiSnapshotter, Part::CsiSanity]);
+    parts.extend([Part::CsiProvisioner, Part::CsiSnapshotter, Part::SnapshotDefinitions, Part::CsiSanity]);
     if long {
         parts.extend([Part::Minio, Part::Kubernetes("1.35.4".into())]);
     }

@@ -168,7 +168,7 @@ pub enum Error {
 }
 
 /// Result of everything in this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// A name for the kind of failure that stays the same when the wording changes.

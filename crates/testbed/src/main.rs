@@ -1,5 +1,6 @@
 //! `holdfast-testbed`: sites by hand, and the helper processes that sites need.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -97,7 +98,35 @@ enum Command {
         /// Serve volumes only
         #[arg(long)]
         without_snapshots: bool,
+        #[command(flatten)]
+        clients: Option<Clients>,
     },
+}
+
+/// How clients in the cluster reach a CSI driver: all of it or nothing.
+#[derive(clap::Args)]
+struct Clients {
+    /// Address and port at which to answer them
+    #[arg(long = "clients", required = false, requires_all = ["certificate", "key", "kubeconfig", "audience"])]
+    address: SocketAddr,
+    /// File of the certificate for them
+    #[arg(long, required = false, requires = "address")]
+    certificate: PathBuf,
+    /// File of its key
+    #[arg(long, required = false, requires = "address")]
+    key: PathBuf,
+    /// Kubeconfig of who may review their tokens and rights
+    #[arg(long, required = false, requires = "address")]
+    kubeconfig: PathBuf,
+    /// Audience of their tokens
+    #[arg(long, required = false, requires = "address")]
+    audience: String,
+}
+
+impl From<Clients> for csi::Clients {
+    fn from(Clients { address, certificate, key, kubeconfig, audience }: Clients) -> Self {
+        Self { address, certificate, key, kubeconfig, audience }
+    }
 }
 
 #[tokio::main]
@@ -154,9 +183,9 @@ async fn run(command: Command) -> Result<()> {
         Command::Build { parts } => build(&parts, &report),
         Command::Guard { pid, start } => guard::watch(pid, start),
         Command::Provision { kubeconfig, root } => provision::run(&kubeconfig, &root).await,
-        Command::Csi { name, node, pool, socket, registration, without_snapshots } => {
-            let snapshots = !without_snapshots;
-            csi::run(csi::Options { name, node, pool, socket, registration, snapshots }).await
+        Command::Csi { name, node, pool, socket, registration, without_snapshots, clients } => {
+            let (snapshots, clients) = (!without_snapshots, clients.map(Into::into));
+            csi::run(csi::Options { name, node, pool, socket, registration, snapshots, clients }).await
         }
     }
 }

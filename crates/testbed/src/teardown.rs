@@ -7,23 +7,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{At, Result};
-use crate::kernel::{bridge, loops, mounts};
+use crate::kernel::{bridge, freeze, loops, mounts};
 use crate::record::{self, Record};
 
 /// How long processes and cgroups may take to go.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long they may take if nothing holds them up.
+pub(crate) const PROMPTLY: Duration = Duration::from_secs(3);
 
 /// What stays of a site's directory: the logs of components and pods, and credentials that nobody answers to now.
 const KEPT: [&str; 2] = ["log", "admin.kubeconfig"];
 
 /// Kills everything in the slot and removes what it had; its logs stay.
 pub(crate) fn of_slot(record: &Record) -> Result<()> {
-    let cgroup = record.cgroup();
-    cgroup.kill(LIMIT)?;
+    kill(std::slice::from_ref(record))?;
     for dir in [record.dir.clone(), record.runtime()] {
         unmount_below(&dir)?;
     }
-    cgroup.remove(LIMIT)?;
+    record.cgroup().remove(LIMIT)?;
     record.network().remove()?;
     record.switch().remove()?;
     remove_links_of_pod_logs(&record.dir);
@@ -38,8 +40,17 @@ pub(crate) fn of_slot(record: &Record) -> Result<()> {
 
 /// Takes away several slots of one site: every process of all of them dies first.
 pub(crate) fn of_slots(records: &[Record]) -> Result<()> {
-    records.iter().try_for_each(|record| record.cgroup().kill(LIMIT))?;
+    kill(records)?;
     records.iter().rev().try_for_each(of_slot)
+}
+
+/// Kills every process of all slots, whose writers may wait for file systems in one another's directories.
+fn kill(records: &[Record]) -> Result<()> {
+    let kill = |limit| records.iter().map(|record| record.cgroup().kill(limit)).fold(Ok(()), Result::and);
+    let killed = kill(PROMPTLY);
+    // A CSI driver that was killed in the middle of a snapshot left file systems frozen, and their writers hang.
+    records.iter().for_each(|record| freeze::thaw_below(&record.dir));
+    killed.or_else(|_| kill(LIMIT))
 }
 
 /// Unmounts everything below a directory and detaches the loop devices whose files are there.

@@ -7,12 +7,13 @@
     reason = "what fails here fails the test"
 )]
 
+mod storage;
+
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use holdfast_testbed::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Result, SNAPSHOT_CLASS, Site};
-
-const LIMIT: Duration = Duration::from_secs(90);
+use holdfast_testbed::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, Result, Site};
+use storage::{DEVICE, LIMIT, MOUNTED, claim, claim_with_pod, from, pod, snapshot};
 
 #[tokio::test]
 async fn a_snapshot_becomes_a_volume_again_and_nothing_is_left() -> Result<()> {
@@ -32,44 +33,33 @@ async fn a_snapshot_becomes_a_volume_again_and_nothing_is_left() -> Result<()> {
 
 async fn a_file_is_restored_from_a_snapshot(site: &Site) -> Result<()> {
     let begun = Instant::now();
-    site.apply(&claim("data", CSI_CLASS, "Filesystem", "")).await?;
-    site.wait("default", "pvc/data", "jsonpath={.status.phase}=Bound", LIMIT).await?;
-    site.apply(&pod("writer", "data", "volumeMounts: [{name: d, mountPath: /data}]")).await?;
-    site.wait("default", "pod/writer", "condition=Ready", LIMIT).await?;
+    claim_with_pod(site, "data", &claim("data", CSI_CLASS, "Filesystem", ""), MOUNTED).await?;
     println!("claim bound and pod ready: {:.1?}", begun.elapsed());
-    site.exec("default", "writer", &["sh", "-c", "echo before > /data/f"]).await?;
+    site.exec("default", "data", &["sh", "-c", "echo before > /data/f"]).await?;
     snapshot(site, "first", "data").await?;
-    site.exec("default", "writer", &["sh", "-c", "echo after > /data/f"]).await?;
+    site.exec("default", "data", &["sh", "-c", "echo after > /data/f"]).await?;
 
-    site.apply(&claim("restored", CSI_CLASS, "Filesystem", &from("first"))).await?;
-    site.wait("default", "pvc/restored", "jsonpath={.status.phase}=Bound", LIMIT).await?;
-    site.apply(&pod("reader", "restored", "volumeMounts: [{name: d, mountPath: /data}]")).await?;
-    site.wait("default", "pod/reader", "condition=Ready", LIMIT).await?;
-    assert_eq!(site.exec("default", "reader", &["cat", "/data/f"]).await?.trim(), "before");
-    assert_eq!(site.exec("default", "writer", &["cat", "/data/f"]).await?.trim(), "after");
+    let restored = claim("restored", CSI_CLASS, "Filesystem", &from("first"));
+    claim_with_pod(site, "restored", &restored, MOUNTED).await?;
+    assert_eq!(site.exec("default", "restored", &["cat", "/data/f"]).await?.trim(), "before");
+    assert_eq!(site.exec("default", "data", &["cat", "/data/f"]).await?.trim(), "after");
     let full = "dd if=/dev/zero of=/data/big bs=1M count=1100 2>&1 || echo refused";
-    let said = site.exec("default", "reader", &["sh", "-c", full]).await?;
+    let said = site.exec("default", "restored", &["sh", "-c", full]).await?;
     assert!(said.contains("refused"), "1 GiB is a limit: {said}");
     Ok(())
 }
 
 async fn a_block_device_is_restored_from_a_snapshot(site: &Site) -> Result<()> {
-    let device = "volumeDevices: [{name: d, devicePath: /dev/disk}]";
-    site.apply(&claim("raw", CSI_CLASS, "Block", "")).await?;
-    site.wait("default", "pvc/raw", "jsonpath={.status.phase}=Bound", LIMIT).await?;
-    site.apply(&pod("raw", "raw", device)).await?;
-    site.wait("default", "pod/raw", "condition=Ready", LIMIT).await?;
+    claim_with_pod(site, "raw", &claim("raw", CSI_CLASS, "Block", ""), DEVICE).await?;
     site.exec("default", "raw", &["sh", "-c", "echo before | dd of=/dev/disk conv=fsync"]).await?;
     snapshot(site, "raw", "raw").await?;
     site.exec("default", "raw", &["sh", "-c", "echo after | dd of=/dev/disk conv=fsync"]).await?;
 
-    site.apply(&claim("raw-restored", CSI_CLASS, "Block", &from("raw"))).await?;
-    site.wait("default", "pvc/raw-restored", "jsonpath={.status.phase}=Bound", LIMIT).await?;
-    site.apply(&pod("raw-reader", "raw-restored", device)).await?;
-    site.wait("default", "pod/raw-reader", "condition=Ready", LIMIT).await?;
-    let said = site.exec("default", "raw-reader", &["head", "-n1", "/dev/disk"]).await?;
+    let restored = claim("raw-restored", CSI_CLASS, "Block", &from("raw"));
+    claim_with_pod(site, "raw-restored", &restored, DEVICE).await?;
+    let said = site.exec("default", "raw-restored", &["head", "-n1", "/dev/disk"]).await?;
     assert_eq!(said.trim(), "before");
-    let size = site.exec("default", "raw-reader", &["blockdev", "--getsize64", "/dev/disk"]).await?;
+    let size = site.exec("default", "raw-restored", &["blockdev", "--getsize64", "/dev/disk"]).await?;
     assert_eq!(size.trim(), "1073741824");
     Ok(())
 }
@@ -78,7 +68,7 @@ async fn a_block_device_is_restored_from_a_snapshot(site: &Site) -> Result<()> {
 async fn the_other_classes_serve_claims(site: &Site) -> Result<()> {
     for (class, name) in [(CSI_LATE_CLASS, "late"), (CSI_PLAIN_CLASS, "plain")] {
         site.apply(&claim(name, class, "Filesystem", "")).await?;
-        site.apply(&pod(name, name, "volumeMounts: [{name: d, mountPath: /data}]")).await?;
+        site.apply(&pod(name, name, MOUNTED)).await?;
         site.wait("default", &format!("pod/{name}"), "condition=Ready", LIMIT).await?;
     }
     let volume = site.kubectl(&["get", "pvc/late", "-o=jsonpath={.spec.volumeName}"]).await?;
@@ -95,47 +85,13 @@ async fn everything_is_deleted(site: &Site, pool: &Path) -> Result<()> {
     site.kubectl(&["delete", "volumesnapshots,pvc", "--all", "--timeout=60s"]).await?;
     site.kubectl(&["wait", "pv", "--all", "--for=delete", "--timeout=60s"]).await?;
     println!("deleted: {:.1?}", begun.elapsed());
-    for part in ["volumes", "snapshots", "records"] {
+    for part in ["volumes", "images", "snapshots", "cuts", "records"] {
         let left: Vec<_> = std::fs::read_dir(pool.join(part)).expect("the pool").flatten().collect();
         assert!(left.is_empty(), "{part}: {left:?}");
     }
     assert!(loops(pool).is_empty(), "{:?}", loops(pool));
     assert_eq!(loops(pool.parent().expect("its directory")).len(), 1, "the pool's own");
     Ok(())
-}
-
-async fn snapshot(site: &Site, name: &str, claim: &str) -> Result<()> {
-    let manifest = format!(
-        "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshot\nmetadata: {{name: {name}}}\n\
-         spec: {{volumeSnapshotClassName: {SNAPSHOT_CLASS}, source: {{persistentVolumeClaimName: {claim}}}}}\n"
-    );
-    let begun = Instant::now();
-    site.apply(&manifest).await?;
-    let object = format!("volumesnapshot/{name}");
-    site.wait("default", &object, "jsonpath={.status.readyToUse}=true", LIMIT).await?;
-    println!("snapshot of {claim} ready: {:.2?}", begun.elapsed());
-    Ok(())
-}
-
-fn claim(name: &str, class: &str, mode: &str, source: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}}}\n\
-         spec: {{storageClassName: {class}, volumeMode: {mode}, accessModes: [ReadWriteOnce], \
-         resources: {{requests: {{storage: 1Gi}}}}{source}}}\n"
-    )
-}
-
-/// The part of a claim that names a snapshot.
-fn from(snapshot: &str) -> String {
-    format!(", dataSource: {{apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: {snapshot}}}")
-}
-
-fn pod(name: &str, claim: &str, volume: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  \
-         containers: [{{name: c, image: 'testbed.local/busybox:1', command: [sleep, '3600'], {volume}}}]\n  \
-         volumes: [{{name: d, persistentVolumeClaim: {{claimName: {claim}}}}}]\n"
-    )
 }
 
 /// Files below `dir` that are behind a loop device.

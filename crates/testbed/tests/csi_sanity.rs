@@ -14,20 +14,32 @@ use holdfast_testbed::{Cache, Part, Reporter, Result, csi::Alone};
 
 #[tokio::test]
 async fn the_driver_conforms_with_mounted_volumes() -> Result<()> {
-    conforms("mount").await
+    conforms("mount", "").await
+}
+
+#[tokio::test]
+async fn the_driver_conforms_with_mounted_images() -> Result<()> {
+    conforms("mount", "form: image").await
 }
 
 #[tokio::test]
 async fn the_driver_conforms_with_block_volumes() -> Result<()> {
-    conforms("block").await
+    conforms("block", "").await
 }
 
-async fn conforms(mode: &str) -> Result<()> {
+#[tokio::test]
+async fn the_driver_conforms_with_images_as_devices() -> Result<()> {
+    conforms("block", "form: image").await
+}
+
+/// Tries volumes that are shown as `mode` says and have `parameters`, which are YAML.
+async fn conforms(mode: &str, parameters: &str) -> Result<()> {
     let cache = Cache::of_user()?;
     let program = Part::CsiSanity.build(&cache, &Reporter::stderr())?.bin("csi-sanity");
-    let driver = Alone::start(&format!("sanity-{mode}"), cache, Reporter::stderr()).await?;
+    let name = if parameters.is_empty() { format!("sanity-{mode}") } else { format!("sanity-image-{mode}") };
+    let driver = Alone::start(&name, cache, Reporter::stderr()).await?;
     let dir = driver.dir();
-    let said = sanity(&program, &driver, mode);
+    let said = sanity(&program, &driver, mode, parameters);
     driver.stop().await?;
     assert!(said.contains("SUCCESS!"), "{said}");
     println!("{}", said.lines().rev().take(4).collect::<Vec<_>>().join("\n"));
@@ -35,12 +47,14 @@ async fn conforms(mode: &str) -> Result<()> {
     Ok(())
 }
 
-fn sanity(program: &Path, driver: &Alone, mode: &str) -> String {
+fn sanity(program: &Path, driver: &Alone, mode: &str, parameters: &str) -> String {
     let under = |name: &str| driver.dir().join(name).display().to_string();
+    std::fs::write(under("parameters.yaml"), parameters).expect("a file");
     let done = Command::new(program)
         .args(["-csi.endpoint", &format!("unix://{}", driver.socket().display())])
         .args(["-csi.mountdir", &under("mount"), "-csi.stagingdir", &under("stage")])
         .args(["-csi.testvolumesize", "1073741824", "-csi.testvolumeaccesstype", mode])
+        .args(["-csi.testvolumeparameters", &under("parameters.yaml")])
         .arg("-ginkgo.no-color")
         .output()
         .expect("csi-sanity runs");

@@ -17,8 +17,19 @@ use holdfast_testbed::{Cache, Reporter, Running, list, sweep};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Something in every place where a node can leave something: a pod with a volume and with a raw device, which is a
-/// loop device on a file of a file system on another.
+/// A class of volumes that are images, at the node of their pod.
+const IMAGES: &str = "
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: image-late}
+provisioner: csi.testbed.holdfast.dev
+parameters: {form: image}
+volumeBindingMode: WaitForFirstConsumer
+---
+";
+
+/// Something in every place where a node can leave something: a pod with a volume, with a raw device, which is a loop
+/// device on a file of a file system on another, and with a file system on such a device.
 const POD: &str = r#"
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -31,6 +42,11 @@ metadata: {name: raw-@NODE@}
 spec: {storageClassName: csi-late, volumeMode: Block, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 ---
 apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: image-@NODE@}
+spec: {storageClassName: image-late, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
 kind: Pod
 metadata: {name: @NODE@}
 spec:
@@ -38,12 +54,13 @@ spec:
   containers:
   - name: p
     image: testbed.local/busybox:1
-    command: [sh, -c, "exec 3>/dev/raw; sleep 3600"]
-    volumeMounts: [{name: d, mountPath: /data}]
+    command: [sh, -c, "exec 3>/dev/raw; while sleep 0.1; do date > /image/now; done"]
+    volumeMounts: [{name: d, mountPath: /data}, {name: i, mountPath: /image}]
     volumeDevices: [{name: r, devicePath: /dev/raw}]
   volumes:
   - {name: d, persistentVolumeClaim: {claimName: data-@NODE@}}
   - {name: r, persistentVolumeClaim: {claimName: raw-@NODE@}}
+  - {name: i, persistentVolumeClaim: {claimName: image-@NODE@}}
 ---
 "#;
 
@@ -66,13 +83,7 @@ fn dies_and_leaves_nothing(mut owner: Child, nodes: &[Running], kinds: &[usize])
     assert_eq!(counts, kinds, "everything there is to leave is there: {there:#?}");
     owner.kill().expect("SIGKILL");
     owner.wait().expect("its end");
-    let begun = Instant::now();
-    while nodes.iter().any(|node| !left(node).is_empty() || is_listed(node)) {
-        let left: Vec<_> = nodes.iter().map(left).collect();
-        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {left:#?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    println!("everything gone {:.1?} after the kill", begun.elapsed());
+    wait_until_gone(nodes);
     for node in nodes {
         let kept = std::fs::read_dir(&node.dir).expect("its directory").count();
         assert_eq!(kept, if node.node == 0 { 2 } else { 1 }, "logs, and the site's kubeconfig");
@@ -80,6 +91,17 @@ fn dies_and_leaves_nothing(mut owner: Child, nodes: &[Running], kinds: &[usize])
             !std::fs::read_dir(node.dir.join("log")).expect("logs").flatten().collect::<Vec<_>>().is_empty()
         );
     }
+}
+
+/// Waits until the guard took everything away.
+fn wait_until_gone(nodes: &[Running]) {
+    let begun = Instant::now();
+    while nodes.iter().any(|node| !left(node).is_empty() || is_listed(node)) {
+        let left: Vec<_> = nodes.iter().map(left).collect();
+        assert!(begun.elapsed() < LIMIT, "still there after its guard had time: {left:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!("everything gone {:.1?} after the kill", begun.elapsed());
 }
 
 #[test]
@@ -98,6 +120,22 @@ fn what_even_the_guard_did_not_live_to_remove_is_swept() {
     while !all_left().is_empty() {
         assert!(begun.elapsed() < LIMIT, "left after the sweep: {:#?}", all_left());
     }
+}
+
+/// A driver that dies in the middle of a snapshot leaves file systems frozen, and their writers beyond SIGKILL, of
+/// which one is at a node other than the pool's.
+#[test]
+fn what_writes_to_a_frozen_file_system_goes_too() {
+    let (mut owner, nodes) = start("frozen", 2);
+    let mounts = entries(&nodes[0].dir.join("csi/mounts").to_string_lossy());
+    assert_eq!(mounts.len(), 2, "{mounts:?}");
+    for mount in &mounts {
+        run("fsfreeze", &["--freeze", mount]);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    owner.kill().expect("SIGKILL");
+    owner.wait().expect("its end");
+    wait_until_gone(&nodes);
 }
 
 /// Starts a site in a process of its own, with a pod at each node and a loop device. Gives what is listed of it.
@@ -124,7 +162,7 @@ fn start(name: &str, nodes: usize) -> (Child, Vec<Running>) {
     let names = kubectl(&["get", "nodes", "-o=jsonpath={.items[*].metadata.name}"]);
     let pods: String = names.split(' ').map(|node| POD.replace("@NODE@", node)).collect();
     let manifest = dir.join("run/pods.yaml");
-    std::fs::write(&manifest, pods).expect("a file");
+    std::fs::write(&manifest, IMAGES.to_owned() + &pods).expect("a file");
     kubectl(&["apply", "-f", &manifest.to_string_lossy()]);
     kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=60s"]);
     let disk = dir.join("volumes/disk");

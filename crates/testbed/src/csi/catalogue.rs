@@ -1,5 +1,6 @@
-//! What the pool holds, written down: one file per volume and snapshot, renamed into place when its data is there.
+//! What the pool holds, written down: one file per volume, snapshot and group, renamed into place when its data is there.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -8,13 +9,22 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{At, Error, Result};
 
-/// Whether what is kept is a directory or a block device.
+/// How a volume is shown to pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mode {
     /// A directory, mounted into pods.
     Filesystem,
-    /// A file that pods see as a device.
+    /// A device.
     Block,
+}
+
+/// How the pool keeps what is in a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Form {
+    /// A directory: a subvolume with a limit.
+    Tree,
+    /// A file of the volume's size: a block device, with a file system on it or not.
+    Image,
 }
 
 /// What a volume was filled with when it was made.
@@ -30,6 +40,7 @@ pub(super) struct Volume {
     /// In bytes.
     pub(super) size: u64,
     pub(super) mode: Mode,
+    pub(super) form: Form,
     pub(super) origin: Option<Origin>,
     /// The nodes that may mount it; none means all.
     pub(super) nodes: Vec<String>,
@@ -41,7 +52,19 @@ pub(super) struct Snapshot {
     pub(super) volume: String,
     /// In bytes.
     pub(super) size: u64,
-    pub(super) mode: Mode,
+    pub(super) form: Form,
+    /// Nanoseconds since 1970.
+    pub(super) taken: i64,
+    /// The group that it was taken with and goes with.
+    pub(super) group: Option<String>,
+}
+
+/// Snapshots of one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Group {
+    pub(super) id: String,
+    pub(super) volumes: BTreeSet<String>,
+    pub(super) snapshots: BTreeSet<String>,
     /// Nanoseconds since 1970.
     pub(super) taken: i64,
 }
@@ -70,6 +93,14 @@ impl Kept for Volume {
 
 impl Kept for Snapshot {
     const PREFIX: &'static str = "s-";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Kept for Group {
+    const PREFIX: &'static str = "g-";
 
     fn id(&self) -> &str {
         &self.id

@@ -3,9 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
+use tonic::Status;
+
 use super::catalogue::Catalogue;
+use super::clients::{self, Clients};
 use super::pool::Pool;
-use super::rpc::{self, Answer, Asked, unary};
+use super::rpc::{self, Answer, Answers, Asked, streaming, unary};
+use super::wire::{GetAllocated, GetDelta, Metadata};
 use crate::error::Result;
 use crate::tool::blocking;
 
@@ -24,6 +30,8 @@ pub struct Options {
     pub registration: Option<PathBuf>,
     /// Whether it takes snapshots.
     pub snapshots: bool,
+    /// How clients in the cluster ask it for the metadata of snapshots, if they can.
+    pub clients: Option<Clients>,
 }
 
 #[derive(Debug)]
@@ -41,15 +49,19 @@ pub(super) struct Driver {
 /// # Errors
 /// If the pool cannot be mounted or a socket cannot be listened on.
 pub async fn run(options: Options) -> Result<()> {
-    let Options { name, node, pool, socket, registration, snapshots } = options;
+    let Options { name, node, pool, socket, registration, snapshots, clients } = options;
     let pool = blocking("opening the pool", move || Pool::open(&pool)).await?;
     let catalogue = Catalogue::at(pool.records());
     let driver = Arc::new(Driver { name, node, socket: socket.clone(), snapshots, pool, catalogue });
-    let plugin = rpc::serve(&socket, driver.clone(), answer);
-    match registration {
-        Some(path) => futures::try_join!(plugin, rpc::serve(&path, driver, answer_registration)).map(drop),
-        None => plugin.await,
+    let mut served: Vec<BoxFuture<'_, Result<()>>> =
+        vec![rpc::serve(&socket, driver.clone(), answer).boxed()];
+    if let Some(path) = &registration {
+        served.push(rpc::serve(path, driver.clone(), answer_registration).boxed());
     }
+    if let Some(clients) = clients {
+        served.push(clients::serve(clients, driver).boxed());
+    }
+    try_join_all(served).await.map(drop)
 }
 
 /// The socket by which the kubelet finds a plugin in its directory of plugins.
@@ -80,6 +92,8 @@ async fn answer(driver: Arc<Driver>, asked: Asked) -> Answer {
         "Identity" => answer_identity(driver, method, asked).await,
         "Controller" => answer_controller(driver, method, asked).await,
         "Node" => answer_node(driver, method, asked).await,
+        "GroupController" if driver.snapshots => answer_group_controller(driver, method, asked).await,
+        "SnapshotMetadata" if driver.snapshots => answer_metadata(driver, method, asked).await,
         _ => rpc::unknown(&asked),
     }
 }
@@ -104,6 +118,7 @@ async fn answer_controller(driver: Arc<Driver>, method: &str, asked: Asked) -> A
         "GetCapacity" => unary(driver, asked, Driver::capacity).await,
         "CreateSnapshot" if driver.snapshots => unary(driver, asked, Driver::create_snapshot).await,
         "DeleteSnapshot" if driver.snapshots => unary(driver, asked, Driver::delete_snapshot).await,
+        "GetSnapshot" if driver.snapshots => unary(driver, asked, Driver::get_snapshot).await,
         "ListSnapshots" if driver.snapshots => unary(driver, asked, Driver::list_snapshots).await,
         _ => rpc::unknown(&asked),
     }
@@ -118,4 +133,30 @@ async fn answer_node(driver: Arc<Driver>, method: &str, asked: Asked) -> Answer 
         "NodeGetVolumeStats" => unary(driver, asked, Driver::stats).await,
         _ => rpc::unknown(&asked),
     }
+}
+
+async fn answer_group_controller(driver: Arc<Driver>, method: &str, asked: Asked) -> Answer {
+    match method {
+        "GroupControllerGetCapabilities" => unary(driver, asked, Driver::group_capabilities).await,
+        "CreateVolumeGroupSnapshot" => unary(driver, asked, Driver::create_group).await,
+        "DeleteVolumeGroupSnapshot" => unary(driver, asked, Driver::delete_group).await,
+        "GetVolumeGroupSnapshot" => unary(driver, asked, Driver::get_group).await,
+        _ => rpc::unknown(&asked),
+    }
+}
+
+async fn answer_metadata(driver: Arc<Driver>, method: &str, asked: Asked) -> Answer {
+    match method {
+        "GetMetadataAllocated" => streaming(driver, asked, allocated).await,
+        "GetMetadataDelta" => streaming(driver, asked, delta).await,
+        _ => rpc::unknown(&asked),
+    }
+}
+
+async fn allocated(driver: Arc<Driver>, asked: GetAllocated, to: Answers<Metadata>) -> Result<(), Status> {
+    rpc::apart(move || driver.allocated(&asked, &to)).await
+}
+
+async fn delta(driver: Arc<Driver>, asked: GetDelta, to: Answers<Metadata>) -> Result<(), Status> {
+    rpc::apart(move || driver.delta(&asked, &to)).await
 }

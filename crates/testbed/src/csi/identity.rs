@@ -11,6 +11,8 @@ use super::wire::{
 /// `PluginCapability.Service` and `PluginCapability.VolumeExpansion` of the specification.
 const CONTROLLER_SERVICE: i32 = 1;
 const VOLUME_ACCESSIBILITY_CONSTRAINTS: i32 = 2;
+const GROUP_CONTROLLER_SERVICE: i32 = 3;
+const SNAPSHOT_METADATA_SERVICE: i32 = 4;
 const ONLINE: i32 = 1;
 
 impl Driver {
@@ -21,8 +23,13 @@ impl Driver {
     pub(super) fn plugin_capabilities(&self, _: Empty) -> Result<PluginCapabilities, Status> {
         let service = |kind| PluginCapability { service: Some(Rpc { kind }), volume_expansion: None };
         let expansion = PluginCapability { service: None, volume_expansion: Some(Rpc { kind: ONLINE }) };
-        let services = [CONTROLLER_SERVICE, VOLUME_ACCESSIBILITY_CONSTRAINTS].map(service);
-        Ok(PluginCapabilities { capabilities: services.into_iter().chain([expansion]).collect() })
+        let mut services = vec![CONTROLLER_SERVICE, VOLUME_ACCESSIBILITY_CONSTRAINTS];
+        if self.snapshots {
+            services.extend([GROUP_CONTROLLER_SERVICE, SNAPSHOT_METADATA_SERVICE]);
+        }
+        Ok(PluginCapabilities {
+            capabilities: services.into_iter().map(service).chain([expansion]).collect(),
+        })
     }
 
     pub(super) fn probe(&self, _: Empty) -> Result<Probe, Status> {

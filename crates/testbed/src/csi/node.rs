@@ -5,14 +5,14 @@ use std::path::Path;
 use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
 use tonic::Status;
 
-use super::btrfs;
 use super::catalogue::{Mode, Volume};
 use super::driver::Driver;
+use super::image;
 use super::request::{self, required, signed};
 use super::volumes::topology;
 use super::wire::{Empty, GetStats, NodeInfo, Publish, ServiceCapabilities, Stats, Unpublish, Usage};
 use crate::error::At;
-use crate::kernel::{loops, mounts};
+use crate::kernel::mounts;
 
 /// `NodeServiceCapability.RPC` and `VolumeUsage.Unit` of the specification.
 const GET_VOLUME_STATS: i32 = 2;
@@ -56,26 +56,19 @@ impl Driver {
         match volume.mode {
             Mode::Filesystem => {
                 std::fs::create_dir_all(target).at("create", target)?;
-                mount_bind(self.pool.volume(&volume.id), target).at("mount", target)?;
+                mount_bind(self.root(volume)?, target).at("mount", target)?;
                 if readonly {
                     mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, c"")
                         .at("make read-only", target)?;
                 }
             }
             Mode::Block => {
-                let device = self.device(&volume.id, readonly)?;
+                let device = image::device(&self.pool.volume(volume), readonly)?;
                 std::fs::File::options().append(true).create(true).open(target).at("create", target)?;
                 mount_bind(&device, target).at("mount", target)?;
             }
         }
         Ok(())
-    }
-
-    /// The loop device of a block volume; all targets share one.
-    fn device(&self, id: &str, readonly: bool) -> Result<std::path::PathBuf, Status> {
-        let disk = self.disk(id);
-        let found = loops::of_file(&disk)?.into_iter().find(|found| found.readonly == readonly);
-        Ok(found.map_or_else(|| loops::attach(&disk, readonly), |found| Ok(found.device))?)
     }
 
     /// Unmounts also what belongs to a volume that is not known: the kubelet would ask for ever.
@@ -92,12 +85,8 @@ impl Driver {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", target)?,
             _ => {}
         }
-        if self.catalogue.get::<Volume>(id)?.is_some() {
-            for found in loops::of_file(&self.disk(id))? {
-                if !mounts::is_shown_elsewhere(&found.device) {
-                    loops::detach(&found.device)?;
-                }
-            }
+        if let Some(volume) = self.catalogue.get::<Volume>(id)? {
+            self.put_away(&volume)?;
         }
         Ok(Empty {})
     }
@@ -109,12 +98,8 @@ impl Driver {
         if !path.exists() {
             return Err(Status::not_found(format!("volume {id} is not at {}", path.display())));
         }
-        let total = volume.size;
-        let used = match volume.mode {
-            Mode::Filesystem => btrfs::used(&self.pool.volume(id))?.min(total),
-            Mode::Block => total,
-        };
-        let available = (total - used).min(self.pool.free()?);
+        let (used, total) = self.usage(&volume, path)?;
+        let available = total.saturating_sub(used).min(self.pool.free()?);
         let usage =
             Usage { available: signed(available), total: signed(total), used: signed(used), unit: BYTES };
         Ok(Stats { usage: vec![usage] })

@@ -1,10 +1,12 @@
 //! What a request asks for, checked once, in the driver's own terms.
 
+use std::collections::BTreeMap;
+
 use tonic::Status;
 
-use super::catalogue::{Mode, Origin};
+use super::catalogue::{Form, Mode, Origin};
 use super::wire::{CapacityRange, ContentSource, CreateVolume, VolumeCapability};
-use super::{SHARED, TOPOLOGY};
+use super::{FORM, IMAGE, SHARED, TOPOLOGY};
 
 /// Size of a volume for which none is asked.
 const DEFAULT_SIZE: u64 = 1 << 30;
@@ -49,6 +51,25 @@ pub(super) fn mode_of(capability: &VolumeCapability) -> Result<Mode, Status> {
         (Some(_), None) => Ok(Mode::Block),
         (None, Some(_)) => Ok(Mode::Filesystem),
         _ => Err(Status::invalid_argument("access_type is missing")),
+    }
+}
+
+/// Refuses parameters of a class that nobody knows, as a driver does whose storage would ignore them silently.
+pub(super) fn check_parameters(parameters: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Status> {
+    // Kubernetes adds some of its own.
+    let is_known = |key: &str| key.starts_with("csi.storage.k8s.io/") || known.contains(&key);
+    match parameters.keys().find(|key| !is_known(key)) {
+        Some(unknown) => Err(Status::invalid_argument(format!("there is no parameter {unknown}"))),
+        None => Ok(()),
+    }
+}
+
+/// The form that a StorageClass asks for, if it does.
+pub(super) fn form(parameters: &BTreeMap<String, String>) -> Result<Option<Form>, Status> {
+    match parameters.get(FORM).map(String::as_str) {
+        None => Ok(None),
+        Some(IMAGE) => Ok(Some(Form::Image)),
+        Some(other) => Err(Status::invalid_argument(format!("{FORM}: {other} is not {IMAGE}"))),
     }
 }
 
@@ -129,6 +150,15 @@ mod tests {
         assert_eq!(node(&asked).as_deref(), Some("b"));
         asked.parameters.insert(SHARED.into(), "true".into());
         assert_eq!(node(&asked), None);
+    }
+
+    #[test]
+    fn only_parameters_that_are_known_are_taken() {
+        let check = |key: &str| check_parameters(&[(key.to_owned(), "x".to_owned())].into(), &[SHARED, FORM]);
+        for known in [SHARED, FORM, "csi.storage.k8s.io/pvc/name"] {
+            check(known).unwrap();
+        }
+        assert_eq!(check("replication").unwrap_err().code(), tonic::Code::InvalidArgument);
     }
 
     #[test]

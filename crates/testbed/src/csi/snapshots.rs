@@ -1,14 +1,13 @@
 //! The Controller service's snapshots.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tonic::Status;
 
-use super::btrfs;
 use super::catalogue::{Kept, Snapshot};
+use super::cut::Wanted;
 use super::driver::Driver;
 use super::page::page;
-use super::request::{required, signed};
+use super::request::{check_parameters, required, signed};
+use super::volumes::no_such;
 use super::wire::{self, ById, CreatedSnapshot, Empty, Timestamp};
 
 const SECOND: i64 = 1_000_000_000;
@@ -17,38 +16,36 @@ impl Driver {
     pub(super) fn create_snapshot(&self, asked: wire::CreateSnapshot) -> Result<CreatedSnapshot, Status> {
         let id = Snapshot::id_of(required("name", &asked.name)?);
         let source = required("source_volume_id", &asked.volume_id)?;
-        // Kubernetes adds some of its own; of the class's there are none to know.
-        if let Some(unknown) = asked.parameters.keys().find(|key| !key.starts_with("csi.storage.k8s.io/")) {
-            return Err(Status::invalid_argument(format!("there is no parameter {unknown}")));
-        }
+        check_parameters(&asked.parameters, &[])?;
         let _held = self.pool.lock()?;
         if let Some(snapshot) = self.catalogue.get::<Snapshot>(&id)? {
             if snapshot.volume != source {
                 let text = format!("{} is a snapshot of volume {}", asked.name, snapshot.volume);
                 return Err(Status::already_exists(text));
             }
-            return Ok(taken(&snapshot));
+            return Ok(CreatedSnapshot { snapshot: Some(described(&snapshot)) });
         }
-        let volume = self.volume(source)?;
-        let path = self.pool.snapshot(&id);
-        // What a call that was cut off left: it is newer than its caller knows.
-        btrfs::delete(&path)?;
-        self.flush(&volume)?;
-        btrfs::freeze(&self.pool.volume(source), &path)?;
-        let (size, mode) = (volume.size, volume.mode);
-        let snapshot = Snapshot { id, volume: volume.id, size, mode, taken: now() };
-        self.catalogue.put(&snapshot)?;
-        Ok(taken(&snapshot))
+        let snapshots = self.take_snapshots(&[Wanted { volume: self.volume(source)?, id, group: None }])?;
+        Ok(CreatedSnapshot { snapshot: snapshots.first().map(described) })
     }
 
     pub(super) fn delete_snapshot(&self, asked: ById) -> Result<Empty, Status> {
         let id = required("snapshot_id", &asked.id)?;
         let _held = self.pool.lock()?;
-        if self.catalogue.get::<Snapshot>(id)?.is_some() {
-            btrfs::delete(&self.pool.snapshot(id))?;
-            self.catalogue.remove(id)?;
+        if let Some(snapshot) = self.catalogue.get::<Snapshot>(id)? {
+            if let Some(group) = &snapshot.group {
+                let text = format!("snapshot {id} is part of group snapshot {group} and goes with it");
+                return Err(Status::invalid_argument(text));
+            }
+            self.remove_snapshot(&snapshot)?;
         }
         Ok(Empty {})
+    }
+
+    pub(super) fn get_snapshot(&self, asked: ById) -> Result<CreatedSnapshot, Status> {
+        let id = required("snapshot_id", &asked.id)?;
+        let found = self.catalogue.get::<Snapshot>(id)?.ok_or_else(|| no_such("snapshot", id))?;
+        Ok(CreatedSnapshot { snapshot: Some(described(&found)) })
     }
 
     pub(super) fn list_snapshots(&self, asked: wire::ListSnapshots) -> Result<wire::SnapshotList, Status> {
@@ -56,25 +53,23 @@ impl Driver {
         let mut all = self.catalogue.all::<Snapshot>()?;
         all.retain(|s| matches(&asked.snapshot_id, &s.id) && matches(&asked.volume_id, &s.volume));
         let (snapshots, next_token) = page(all, &asked.starting_token, asked.max_entries)?;
-        Ok(wire::SnapshotList { entries: snapshots.iter().map(taken).collect(), next_token })
+        let entry = |snapshot: &Snapshot| CreatedSnapshot { snapshot: Some(described(snapshot)) };
+        Ok(wire::SnapshotList { entries: snapshots.iter().map(entry).collect(), next_token })
     }
 }
 
-fn taken(snapshot: &Snapshot) -> CreatedSnapshot {
-    let nanos = i32::try_from(snapshot.taken % SECOND).unwrap_or(0);
-    let snapshot = wire::Snapshot {
+pub(super) fn described(snapshot: &Snapshot) -> wire::Snapshot {
+    wire::Snapshot {
         size_bytes: signed(snapshot.size),
         snapshot_id: snapshot.id.clone(),
         volume_id: snapshot.volume.clone(),
-        created: Some(Timestamp { seconds: snapshot.taken / SECOND, nanos }),
+        created: Some(timestamp(snapshot.taken)),
         ready: true,
-    };
-    CreatedSnapshot { snapshot: Some(snapshot) }
+        group_id: snapshot.group.clone().unwrap_or_default(),
+    }
 }
 
-/// Nanoseconds since 1970.
-#[allow(clippy::disallowed_methods, reason = "the driver is the edge: a snapshot is taken now")]
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+/// A moment in nanoseconds since 1970.
+pub(super) fn timestamp(taken: i64) -> Timestamp {
+    Timestamp { seconds: taken / SECOND, nanos: i32::try_from(taken % SECOND).unwrap_or(0) }
 }

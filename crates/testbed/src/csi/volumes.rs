@@ -1,28 +1,18 @@
 //! The Controller service's volumes.
 
-use std::path::PathBuf;
-
 use tonic::Status;
 
-use super::catalogue::{Kept, Mode, Origin, Snapshot, Volume};
+use super::catalogue::{Form, Kept, Mode, Origin, Volume};
+use super::content::Source;
 use super::driver::Driver;
 use super::page::page;
 use super::request::{self, Size, required, signed};
 use super::wire::{self, ById, Capacity, CreatedVolume, Empty, ServiceCapabilities};
-use super::{DISK, TOPOLOGY, btrfs};
-use crate::error::At;
-use crate::kernel::{loops, mounts};
+use super::{FORM, SHARED, TOPOLOGY, image};
 
 /// `ControllerServiceCapability.RPC` of the specification.
 const VOLUMES: [i32; 5] = [1, 3, 4, 7, 9]; // create and delete, list, capacity, clone, expand
-const SNAPSHOTS: [i32; 2] = [5, 6]; // create and delete, list
-
-/// Where the content of a new volume comes from.
-struct Source {
-    path: PathBuf,
-    size: u64,
-    mode: Mode,
-}
+const SNAPSHOTS: [i32; 3] = [5, 6, 15]; // create and delete, list, get
 
 impl Driver {
     pub(super) fn controller_capabilities(&self, _: Empty) -> Result<ServiceCapabilities, Status> {
@@ -35,74 +25,36 @@ impl Driver {
         let mode = request::mode(&asked.capabilities)?;
         let size = Size::of(asked.capacity.as_ref())?;
         let origin = request::origin(asked.source.as_ref())?;
+        request::check_parameters(&asked.parameters, &[SHARED, FORM])?;
+        let form = request::form(&asked.parameters)?;
         let _held = self.pool.lock()?;
         if let Some(volume) = self.catalogue.get::<Volume>(&id)? {
-            if volume.mode != mode || volume.origin != origin || !size.allows(volume.size) {
+            let other_form = form.is_some_and(|form| form != volume.form);
+            if volume.mode != mode || volume.origin != origin || other_form || !size.allows(volume.size) {
                 return Err(Status::already_exists(format!("{} is a different volume", asked.name)));
             }
             return Ok(self.created(&volume));
         }
         let source = origin.as_ref().map(|origin| self.source(origin)).transpose()?;
-        if source.as_ref().is_some_and(|source| source.mode != mode) {
-            return Err(Status::invalid_argument("the source is of the other volume mode"));
-        }
+        let form = chosen_form(form, mode, source.as_ref())?;
         let size = size.chosen(source.as_ref().map_or(0, |source| source.size))?;
         let nodes = Vec::from_iter(request::node(&asked));
-        let volume = Volume { id, size, mode, origin, nodes };
-        self.fill(&volume, source)?;
+        let volume = Volume { id, size, mode, form, origin, nodes };
+        self.fill(&volume, source.as_ref())?;
         self.catalogue.put(&volume)?;
         Ok(self.created(&volume))
     }
 
-    fn source(&self, origin: &Origin) -> Result<Source, Status> {
-        match origin {
-            Origin::Snapshot(id) => {
-                let found = self.catalogue.get::<Snapshot>(id)?.ok_or_else(|| no_such("snapshot", id))?;
-                Ok(Source { path: self.pool.snapshot(id), size: found.size, mode: found.mode })
-            }
-            Origin::Volume(id) => {
-                let found = self.volume(id)?;
-                self.flush(&found)?;
-                Ok(Source { path: self.pool.volume(id), size: found.size, mode: found.mode })
-            }
-        }
-    }
-
-    /// Makes a volume's subvolume anew, whatever a call that was cut off left of it.
-    fn fill(&self, volume: &Volume, source: Option<Source>) -> Result<(), Status> {
-        let path = self.pool.volume(&volume.id);
-        btrfs::delete(&path)?;
-        match source {
-            Some(source) => btrfs::copy(&source.path, &path)?,
-            None => btrfs::create(&path)?,
-        }
-        self.set_size(volume)
-    }
-
-    fn set_size(&self, volume: &Volume) -> Result<(), Status> {
-        match volume.mode {
-            Mode::Filesystem => btrfs::limit(&self.pool.volume(&volume.id), volume.size)?,
-            Mode::Block => {
-                let disk = self.disk(&volume.id);
-                let file = std::fs::File::options().append(true).create(true).open(&disk);
-                file.and_then(|file| file.set_len(volume.size)).at("resize", &disk)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes a volume that no mount and no loop device shows: btrfs itself would not mind.
+    /// Deletes a volume that no pod is shown.
     pub(super) fn delete_volume(&self, asked: ById) -> Result<Empty, Status> {
         let id = required("volume_id", &asked.id)?;
         let _held = self.pool.lock()?;
-        if self.catalogue.get::<Volume>(id)?.is_none() {
-            return Ok(Empty {});
-        }
-        let path = self.pool.volume(id);
-        if mounts::is_shown_elsewhere(&path) || !loops::below(&path).is_empty() {
+        let Some(volume) = self.catalogue.get::<Volume>(id)? else { return Ok(Empty {}) };
+        self.put_away(&volume)?;
+        if self.is_in_use(&volume) {
             return Err(Status::failed_precondition(format!("volume {id} is mounted or on a loop device")));
         }
-        btrfs::delete(&path)?;
+        self.remove_content(&volume)?;
         self.catalogue.remove(id)?;
         Ok(Empty {})
     }
@@ -116,11 +68,13 @@ impl Driver {
         let _held = self.pool.lock()?;
         let mut volume = self.volume(id)?;
         if size.least > volume.size {
-            volume.size = size.chosen(0)?;
-            self.set_size(&volume)?;
-            for found in loops::of_file(&self.disk(id))? {
-                loops::resize(&found.device)?;
+            if self.is_mounted(&volume) && !image::can_grow_mounted() {
+                let text =
+                    format!("volume {id} is mounted, and this machine enlarges no mounted file system");
+                return Err(Status::failed_precondition(text));
             }
+            let before = std::mem::replace(&mut volume.size, size.chosen(0)?);
+            self.set_size(&volume, before)?;
             self.catalogue.put(&volume)?;
         }
         let capacity_bytes = signed(volume.size);
@@ -160,18 +114,6 @@ impl Driver {
         self.catalogue.get(id)?.ok_or_else(|| no_such("volume", id))
     }
 
-    pub(super) fn disk(&self, id: &str) -> PathBuf {
-        self.pool.volume(id).join(DISK)
-    }
-
-    /// Brings what a pod wrote to a block volume into its file; btrfs sees to files itself.
-    pub(super) fn flush(&self, volume: &Volume) -> Result<(), Status> {
-        for found in loops::of_file(&self.disk(&volume.id))? {
-            loops::flush(&found.device)?;
-        }
-        Ok(())
-    }
-
     fn created(&self, volume: &Volume) -> CreatedVolume {
         let id = |id: &str| Some(wire::SourceId { id: id.to_owned() });
         let source = volume.origin.as_ref().map(|origin| match origin {
@@ -188,11 +130,25 @@ impl Driver {
     }
 }
 
+/// The form of a new volume. A copy has that of its source, whatever its StorageClass says, unless it says otherwise.
+fn chosen_form(asked: Option<Form>, mode: Mode, source: Option<&Source>) -> Result<Form, Status> {
+    let default = if mode == Mode::Block { Form::Image } else { Form::Tree };
+    let form = source.map(|source| source.form).or(asked).unwrap_or(default);
+    if mode == Mode::Block && form == Form::Tree {
+        return Err(Status::invalid_argument("a directory cannot be shown as a block device"));
+    }
+    if asked.is_some_and(|asked| asked != form) {
+        return Err(Status::invalid_argument("the source is of the other form"));
+    }
+    Ok(form)
+}
+
 /// The topology of one node.
 pub(super) fn topology(node: &str) -> wire::Topology {
     wire::Topology { segments: [(TOPOLOGY.to_owned(), node.to_owned())].into() }
 }
 
-fn no_such(what: &str, id: &str) -> Status {
+/// The error for an id that nothing has.
+pub(super) fn no_such(what: &str, id: &str) -> Status {
     Status::not_found(format!("there is no {what} {id}"))
 }

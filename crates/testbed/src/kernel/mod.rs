@@ -2,6 +2,8 @@
 
 pub(crate) mod bridge;
 pub(crate) mod cgroup;
+pub(crate) mod extents;
+pub(crate) mod freeze;
 mod iproute;
 pub(crate) mod loops;
 pub(crate) mod mounts;

@@ -35,7 +35,7 @@ pub(crate) fn is_mounted(path: &Path) -> bool {
     below(path).iter().any(|point| point == path)
 }
 
-/// Whether `dir`, or something in it, is also seen elsewhere, through a bind mount of the same file system.
+/// Whether `dir`, or something in it, is also seen elsewhere, through another mount of the same file system.
 pub(crate) fn is_shown_elsewhere(dir: &Path) -> bool {
     is_shown(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(), dir)
 }
@@ -55,7 +55,7 @@ fn is_shown(table: &str, dir: &Path) -> bool {
     let Some((device, root, point)) = home else { return false };
     let Ok(relative) = dir.strip_prefix(point) else { return false };
     let inside = root.join(relative);
-    mounts.iter().any(|(other, shown, _)| other == device && shown.starts_with(&inside))
+    mounts.iter().any(|(other, shown, at)| other == device && at != point && shown.starts_with(&inside))
 }
 
 fn parse(table: &str, dir: &Path) -> Vec<PathBuf> {
@@ -89,5 +89,8 @@ mod tests {
         assert!(bound("/v/a") && bound("/v/a/disk"));
         assert!(!bound("/v/ab") && !bound("/v"));
         assert!(!is_shown(pool, Path::new("/p/v/a")));
+        let mounted = format!("{pool}3 1 7:1 / /m/a rw\n");
+        assert!(!is_shown(&mounted, Path::new("/m/a")), "a mount point is not elsewhere");
+        assert!(is_shown(&format!("{mounted}4 1 7:1 / /pods/a rw\n"), Path::new("/m/a")));
     }
 }

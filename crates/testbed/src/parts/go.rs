@@ -52,8 +52,13 @@ impl<'a> Build<'a> {
 
     /// The finished directory, made of `bin/` and `share/`.
     pub(super) fn finish(&self) -> Result<PathBuf> {
-        let empty = std::fs::read_dir(self.bin()).at("list", self.bin())?.next().is_none();
-        if empty { Err(failed(self.part, &self.log)) } else { Ok(self.work.join("out")) }
+        let out = self.work.join("out");
+        for dir in ["bin", "share"].map(|dir| out.join(dir)) {
+            if std::fs::read_dir(&dir).at("list", &dir)?.next().is_some() {
+                return Ok(out);
+            }
+        }
+        Err(failed(self.part, &self.log))
     }
 
     /// A `go` command in [`Self::src`], without C.
@@ -105,9 +110,9 @@ impl<'a> Build<'a> {
         self.go(&args, &[("GOFLAGS", "-mod=mod -buildvcs=false")])
     }
 
-    /// Joins files of a module at a version into one of `share/`, as YAML documents.
-    pub(super) fn join_files(&self, module: (&str, &str), name: &str, files: &[&str]) -> Result<()> {
-        let module = self.source_at(module.0, module.1)?;
+    /// Joins files of the part's module into one of `share/`, as YAML documents.
+    pub(super) fn join_files(&self, name: &str, files: &[&str]) -> Result<()> {
+        let module = self.source(self.part.module())?;
         let mut joined = String::new();
         for file in files {
             let path = module.join(file);
@@ -121,12 +126,8 @@ impl<'a> Build<'a> {
 
     /// Downloads a module at the part's version and gives the directory of its source.
     pub(super) fn source(&self, module: &str) -> Result<PathBuf> {
-        self.source_at(module, self.part.version())
-    }
-
-    fn source_at(&self, module: &str, version: &str) -> Result<PathBuf> {
         let mut command = self.command();
-        command.args(["mod", "download", "-json", &format!("{module}@v{version}")]);
+        command.args(["mod", "download", "-json", &format!("{module}@v{}", self.part.version())]);
         let said = tool::output(&mut command)?;
         let parsed: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
         parsed["Dir"].as_str().map(PathBuf::from).ok_or_else(|| Error::Command {

@@ -41,8 +41,10 @@ pub enum Part {
     VeleroAws,
     /// The CSI sidecar that serves claims.
     CsiProvisioner,
-    /// The CSI sidecar that takes snapshots, with the snapshot controller and their CustomResourceDefinitions.
+    /// The CSI sidecar that takes snapshots, with the snapshot controller.
     CsiSnapshotter,
+    /// The CustomResourceDefinitions of snapshots and group snapshots.
+    SnapshotDefinitions,
     /// The conformance test of CSI drivers.
     CsiSanity,
 }
@@ -55,13 +57,8 @@ enum Recipe {
     InstallWithFiles(&'static [&'static str], &'static str, &'static [&'static str]),
     /// The module's go.mod has `replace` lines: one of ours requires it and repeats them.
     Wrapped { packages: &'static [&'static str], extra: &'static [(&'static str, &'static str)] },
-    /// As `Wrapped`, and files of another module at its version joined into `share/<name>`.
-    WrappedWithFiles {
-        packages: &'static [&'static str],
-        module: (&'static str, &'static str),
-        name: &'static str,
-        files: &'static [&'static str],
-    },
+    /// No programs, but these files of the module joined into `share/<name>`.
+    Files(&'static str, &'static [&'static str]),
     /// A program of ours around the components of Kubernetes.
     Kubernetes,
 }
@@ -73,7 +70,7 @@ impl Part {
         let mut all = Self::of_site(KUBERNETES);
         all.extend([Self::VersityGw, Self::Kwok, Self::Restic, Self::Minio, Self::Kopia]);
         all.extend([Self::Velero, Self::VeleroAws]);
-        all.extend([Self::CsiProvisioner, Self::CsiSnapshotter, Self::CsiSanity]);
+        all.extend([Self::CsiProvisioner, Self::CsiSnapshotter, Self::SnapshotDefinitions, Self::CsiSanity]);
         all
     }
 
@@ -112,6 +109,7 @@ impl Part {
             Self::VeleroAws => "velero-aws",
             Self::CsiProvisioner => "csi-provisioner",
             Self::CsiSnapshotter => "csi-snapshotter",
+            Self::SnapshotDefinitions => "snapshot-definitions",
             Self::CsiSanity => "csi-sanity",
         }
     }
@@ -133,6 +131,7 @@ impl Part {
             Self::VeleroAws => "1.14.3",
             Self::CsiProvisioner => "5.3.0",
             Self::CsiSnapshotter => "8.7.0",
+            Self::SnapshotDefinitions => "8.6.0",
             Self::CsiSanity => "5.6.0",
         }
     }
@@ -152,6 +151,7 @@ impl Part {
             Self::VeleroAws => "github.com/vmware-tanzu/velero-plugin-for-aws",
             Self::CsiProvisioner => "github.com/kubernetes-csi/external-provisioner/v5",
             Self::CsiSnapshotter => "github.com/kubernetes-csi/external-snapshotter/v8",
+            Self::SnapshotDefinitions => "github.com/kubernetes-csi/external-snapshotter/client/v8",
             Self::CsiSanity => "github.com/kubernetes-csi/csi-test/v5",
         }
     }
@@ -190,16 +190,20 @@ impl Part {
             }
             Self::CsiProvisioner => Recipe::Wrapped { packages: &["cmd/csi-provisioner"], extra: &[] },
             Self::CsiSanity => Recipe::Wrapped { packages: &["cmd/csi-sanity"], extra: &[] },
-            Self::CsiSnapshotter => Recipe::WrappedWithFiles {
-                packages: &["cmd/csi-snapshotter", "cmd/snapshot-controller"],
-                module: ("github.com/kubernetes-csi/external-snapshotter/client/v8", "8.6.0"),
-                name: "crds.yaml",
-                files: &[
+            Self::CsiSnapshotter => {
+                Recipe::Wrapped { packages: &["cmd/csi-snapshotter", "cmd/snapshot-controller"], extra: &[] }
+            }
+            Self::SnapshotDefinitions => Recipe::Files(
+                "crds.yaml",
+                &[
                     "config/crd/snapshot.storage.k8s.io_volumesnapshotclasses.yaml",
                     "config/crd/snapshot.storage.k8s.io_volumesnapshotcontents.yaml",
                     "config/crd/snapshot.storage.k8s.io_volumesnapshots.yaml",
+                    "config/crd/groupsnapshot.storage.k8s.io_volumegroupsnapshotclasses.yaml",
+                    "config/crd/groupsnapshot.storage.k8s.io_volumegroupsnapshotcontents.yaml",
+                    "config/crd/groupsnapshot.storage.k8s.io_volumegroupsnapshots.yaml",
                 ],
-            },
+            ),
         }
     }
 
@@ -235,13 +239,10 @@ impl Part {
             Recipe::Install(packages) => build.install(packages)?,
             Recipe::InstallWithFiles(packages, name, files) => {
                 build.install(packages)?;
-                build.join_files((self.module(), self.version()), name, files)?;
+                build.join_files(name, files)?;
             }
             Recipe::Wrapped { packages, extra } => build.wrapped(packages, extra)?,
-            Recipe::WrappedWithFiles { packages, module, name, files } => {
-                build.wrapped(packages, &[])?;
-                build.join_files(module, name, files)?;
-            }
+            Recipe::Files(name, files) => build.join_files(name, files)?,
             Recipe::Kubernetes => kubernetes::build(&build, self.version())?,
         }
         let out = build.finish()?;

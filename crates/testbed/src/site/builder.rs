@@ -62,8 +62,9 @@ impl SiteBuilder {
     }
 
     /// With a real node and a CSI driver beside the default storage: classes [`super::CSI_CLASS`],
-    /// [`super::CSI_LATE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`]; with several nodes also
-    /// [`super::CSI_SHARED_CLASS`].
+    /// [`super::CSI_LATE_CLASS`], [`super::CSI_IMAGE_CLASS`] and, without snapshots, [`super::CSI_PLAIN_CLASS`]; with
+    /// several nodes also [`super::CSI_SHARED_CLASS`]. It takes group snapshots, and tells clients which blocks of
+    /// snapshots changed.
     pub fn csi(mut self) -> Self {
         self.csi = true;
         self.node()

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::storage::v1::CSINode;
 use kube::api::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Site;
 use super::node::NodePlan;
 use super::plan::Plan;
+use super::{Site, snapshot_metadata};
 use crate::component::Spec;
-use crate::csi::{SHARED, registration_socket};
+use crate::csi::{FORM, IMAGE, SHARED, registration_socket};
 use crate::error::{At, Result};
 use crate::guard;
 use crate::parts::Built;
@@ -25,10 +25,15 @@ pub const CSI_LATE_CLASS: &str = "csi-late";
 /// As [`CSI_CLASS`], but a volume is at whatever node its pod is: only at a site with several nodes.
 pub const CSI_SHARED_CLASS: &str = "csi-shared";
 
+/// As [`CSI_CLASS`], but every volume is an image of a disk: what is mounted is an ext4 on it, snapshots of which can
+/// be taken together, become devices, and be compared block by block.
+pub const CSI_IMAGE_CLASS: &str = "csi-image";
+
 /// StorageClass of the driver that has no snapshots.
 pub const CSI_PLAIN_CLASS: &str = "csi-plain";
 
-/// VolumeSnapshotClass of [`CSI_CLASS`] and [`CSI_LATE_CLASS`].
+/// VolumeSnapshotClass and VolumeGroupSnapshotClass of all these classes but [`CSI_PLAIN_CLASS`]. Only volumes of
+/// [`CSI_IMAGE_CLASS`] and raw devices can be in a group.
 pub const SNAPSHOT_CLASS: &str = "csi";
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,14 +41,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// At their default rate each request of a sidecar waits 200 ms.
 const RATE: [&str; 2] = ["--kube-api-qps=200", "--kube-api-burst=400"];
 
-/// Without the definitions of group snapshots their controllers would end.
-const NO_GROUPS: &str = "--feature-gates=CSIVolumeGroupSnapshot=false";
+const GROUPS: &str = "--feature-gates=CSIVolumeGroupSnapshot=true";
 
 /// The programs beside the driver.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) provisioner: Built,
     pub(super) snapshotter: Built,
+    pub(super) definitions: Built,
 }
 
 /// One driver of a site; two that differ in what they can are two names for Kubernetes.
@@ -76,7 +81,7 @@ impl Driver {
         node.runtime.join(format!("{}.sock", self.short()))
     }
 
-    /// One driver of a node. Those of all nodes share the site's pool.
+    /// One driver of a node. Those of all nodes share the site's pool, and the first answers clients for all.
     fn spec(self, node: &NodePlan) -> Result<Spec> {
         let registry = node.kubelet_root().join("plugins_registry");
         let spec = Spec::new(&node.numbered(&format!("{}-driver", self.short())), guard::program()?)
@@ -88,6 +93,7 @@ impl Driver {
             .flag("registration", registration_socket(&registry, self.short()))
             .on_node();
         Ok(match self {
+            Self::WithSnapshots if node.number == 0 => snapshot_metadata::served_by(spec, &node.site),
             Self::WithSnapshots => spec,
             Self::Plain => spec.arg("--without-snapshots"),
         })
@@ -109,9 +115,10 @@ impl Driver {
 impl Site {
     /// Starts drivers and sidecars, and waits until all kubelets know the drivers.
     pub(super) async fn start_csi(&mut self, parts: &Parts) -> Result<()> {
-        let path = parts.snapshotter.share("crds.yaml");
+        let path = parts.definitions.share("crds.yaml");
         let definitions = std::fs::read_to_string(&path).at("read", path)?;
-        self.apply(&(definitions + &classes(self.plan.has_several_nodes()))).await?;
+        let classes = classes(self.plan.has_several_nodes());
+        self.apply(&(definitions + "---\n" + snapshot_metadata::DEFINITION + &classes)).await?;
         let nodes: Vec<NodePlan> = self.machines.iter().map(|machine| machine.plan.clone()).collect();
         let first = nodes.first().ok_or_else(|| self.no_component("kubelet"))?;
         for driver in Driver::ALL {
@@ -122,7 +129,8 @@ impl Site {
         }
         let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"];
         self.kubectl(&established).await?;
-        self.apply(&snapshot_class()).await?;
+        let service = snapshot_metadata::service(Driver::WithSnapshots.name(), &self.plan)?;
+        self.apply(&(snapshot_classes() + &service)).await?;
         self.start(snapshotter(first, parts))?;
         self.start(snapshot_controller(&self.plan, parts))?;
         for node in &nodes {
@@ -146,11 +154,11 @@ fn snapshotter(first: &NodePlan, parts: &Parts) -> Spec {
     sidecar(&first.site, "csi-snapshotter", parts.snapshotter.bin("csi-snapshotter"))
         .flag("csi-address", Driver::WithSnapshots.socket(first))
         .arg("--extra-create-metadata")
-        .arg(NO_GROUPS)
+        .arg(GROUPS)
 }
 
 fn snapshot_controller(plan: &Plan, parts: &Parts) -> Spec {
-    sidecar(plan, "snapshot-controller", parts.snapshotter.bin("snapshot-controller")).arg(NO_GROUPS)
+    sidecar(plan, "snapshot-controller", parts.snapshotter.bin("snapshot-controller")).arg(GROUPS)
 }
 
 /// A sidecar, started again whenever it ends: it does so, with success, when its driver was restarted.
@@ -182,24 +190,31 @@ fn classes(several_nodes: bool) -> String {
     all.push(class(CSI_CLASS, Driver::WithSnapshots, "Immediate"));
     all.push(class(CSI_LATE_CLASS, Driver::WithSnapshots, "WaitForFirstConsumer"));
     all.push(class(CSI_PLAIN_CLASS, Driver::Plain, "Immediate"));
+    let mut with = |name: &str, parameter: (&str, &str)| {
+        let mut special = class(name, Driver::WithSnapshots, "Immediate");
+        special["parameters"] = json!({ parameter.0: parameter.1 });
+        all.push(special);
+    };
+    with(CSI_IMAGE_CLASS, (FORM, IMAGE));
     if several_nodes {
-        let mut shared = class(CSI_SHARED_CLASS, Driver::WithSnapshots, "Immediate");
-        shared["parameters"] = json!({ SHARED: "true" });
-        all.push(shared);
+        with(CSI_SHARED_CLASS, (SHARED, "true"));
     }
     all.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect()
 }
 
-fn snapshot_class() -> String {
-    let manifest = json!({
-        "apiVersion": "snapshot.storage.k8s.io/v1",
-        "kind": "VolumeSnapshotClass",
-        "metadata": {
-            "name": SNAPSHOT_CLASS,
-            "annotations": { "snapshot.storage.kubernetes.io/is-default-class": "true" },
-        },
-        "driver": Driver::WithSnapshots.name(),
-        "deletionPolicy": "Delete",
-    });
-    manifest.to_string()
+/// A class of snapshots, which is the default, and one of group snapshots.
+fn snapshot_classes() -> String {
+    let class = |group: &str, kind: &str, annotations: Value| {
+        let manifest = json!({
+            "apiVersion": format!("{group}/v1"),
+            "kind": kind,
+            "metadata": { "name": SNAPSHOT_CLASS, "annotations": annotations },
+            "driver": Driver::WithSnapshots.name(),
+            "deletionPolicy": "Delete",
+        });
+        format!("---\n{manifest:#}\n")
+    };
+    let default = json!({ "snapshot.storage.kubernetes.io/is-default-class": "true" });
+    class("snapshot.storage.k8s.io", "VolumeSnapshotClass", default)
+        + &class("groupsnapshot.storage.k8s.io", "VolumeGroupSnapshotClass", json!({}))
 }

@@ -40,6 +40,7 @@ impl Ground {
             Ok(csi::Parts {
                 provisioner: build(Part::CsiProvisioner)?,
                 snapshotter: build(Part::CsiSnapshotter)?,
+                definitions: build(Part::SnapshotDefinitions)?,
             })
         };
         let csi = builder.csi.then(csi).transpose()?;

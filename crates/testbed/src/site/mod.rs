@@ -12,6 +12,7 @@ mod node;
 mod outages;
 mod pki;
 mod plan;
+mod snapshot_metadata;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
-pub use csi::{CSI_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, SNAPSHOT_CLASS};
+pub use csi::{
+    CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, SNAPSHOT_CLASS,
+};
 pub use faults::Partition;
 use node::Machine;
 use plan::{Plan, text};

@@ -9,6 +9,7 @@ use rcgen::{
 
 use super::node::NodePlan;
 use super::plan::Plan;
+use super::snapshot_metadata;
 use crate::error::{At, Error, Result};
 
 /// A certificate's file name, organisation and common name; the names are what Kubernetes authorises by.
@@ -20,7 +21,8 @@ struct Subject {
 }
 
 /// Users that have a kubeconfig, beside each node's kubelet.
-pub(crate) const USERS: [&str; 4] = ["admin", "controller-manager", "scheduler", "proxy"];
+pub(crate) const USERS: [&str; 5] =
+    ["admin", "controller-manager", "scheduler", "proxy", snapshot_metadata::USER];
 
 /// Makes all keys and certificates of a site.
 pub(crate) fn create(plan: &Plan, nodes: &[NodePlan]) -> Result<()> {
@@ -49,6 +51,10 @@ fn subjects(plan: &Plan) -> Vec<Subject> {
                 "kubernetes.default.svc.cluster.local",
             ]),
             ..client("apiserver", None, "kube-apiserver")
+        },
+        Subject {
+            addresses: names(&[&plan.address]),
+            ..client(snapshot_metadata::USER, None, snapshot_metadata::USER)
         },
         client("admin", Some("system:masters"), "admin"),
         client("controller-manager", None, "system:kube-controller-manager"),

@@ -1,13 +1,17 @@
-//! Messages of CSI 1.13 and of the kubelet's plugin registration, as far as they are used here.
+//! Messages of CSI 1.13, of the kubelet's plugin registration and of clients, as far as they are used here.
 //!
 //! Numbers and types are those of the specification's protobuf. A `oneof` is written as its alternatives side by side
 //! and an enum as its number: both are the same on the wire. Fields that are not listed are skipped when read.
 
+mod group;
+mod metadata;
 mod node;
 mod plugin;
 mod snapshot;
 mod volume;
 
+pub(super) use group::*;
+pub(super) use metadata::*;
 pub(super) use node::*;
 pub(super) use plugin::*;
 pub(super) use snapshot::*;
@@ -31,7 +35,7 @@ pub(crate) struct ServiceCapability {
     pub(crate) rpc: Option<Rpc>,
 }
 
-/// The answer to `ControllerGetCapabilities` and `NodeGetCapabilities`, which look alike.
+/// The answer to the questions for capabilities of the services, which look alike.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ServiceCapabilities {
     #[prost(message, repeated, tag = "1")]

@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) created: Option<Timestamp>,
     #[prost(bool, tag = "5")]
     pub(crate) ready: bool,
+    #[prost(string, tag = "6")]
+    pub(crate) group_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -17,18 +17,15 @@ use serde_json::{Value, json};
 use super::plan::text;
 use crate::component::{Component, Spec};
 use crate::error::{At, Result};
-use crate::kernel::mounts;
+use crate::kernel::{freeze, mounts};
 use crate::parts::Built;
 use crate::record::Record;
-use crate::teardown::{self, remove_tree};
+use crate::teardown::{self, LIMIT, PROMPTLY, remove_tree};
 use crate::tool::blocking;
 pub(crate) use plan::{NodePlan, kubelet_root};
 
 /// Name of the annotation that tells movers where volumes of pods are.
 const KUBELET_ROOT: &str = "holdfast.dev/kubelet-root";
-
-/// How long processes and cgroups may take to go.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// What a node runs: containerd, which finds its shim beside it, and the plugins that connect pods.
 #[derive(Debug, Clone)]
@@ -129,7 +126,11 @@ impl Machine {
             if plan.number > 0 {
                 plan.network().plug(false)?;
             }
-            cgroup.kill_node(LIMIT)?;
+            cgroup.kill_node(PROMPTLY).or_else(|_| {
+                // Its CSI driver died in the middle of a snapshot, and who writes to what that held still hangs.
+                freeze::thaw_below(&plan.kubelet_root());
+                cgroup.kill_node(LIMIT)
+            })?;
             for dir in [plan.kubelet_root(), plan.runtime.clone(), plan.dir.join("containerd")] {
                 teardown::unmount_below(&dir)?;
             }
