@@ -6,21 +6,25 @@
 
 mod beneath;
 mod capture;
+mod find;
 mod findings;
 mod place;
 mod progress;
 mod restore;
 mod select;
 mod stat;
+mod stored;
 mod xattr;
 
 pub use capture::{CaptureOptions, Captured, Gate, NoGate, ParentTree, capture};
+pub use find::{Found, find};
 pub use findings::Findings;
 pub use progress::Progress;
 pub use restore::{
     Compare, Extras, RestoreMode, RestoreOptions, Restored, Verified, Verify, restore, restore_volume,
 };
 pub use select::{Chosen, InvalidPattern, Selection};
+pub use stored::StoredVolume;
 
 /// Directory in the root of a volume's snapshot that stands for the volume's root.
 pub const VOLUME_DIR: &str = "volume";

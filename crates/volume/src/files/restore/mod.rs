@@ -48,7 +48,8 @@ use tokio::runtime::Handle;
 
 use super::beneath::{Dir, Mounts};
 use super::findings::Recorder;
-use super::{Progress, VOLUME_DIR, stat};
+use super::stored::StoredVolume;
+use super::{Progress, stat};
 use crate::error::{Error, Result};
 use batch::Batch;
 use spared::Spared;
@@ -127,29 +128,17 @@ pub fn restore_volume(
     options: &RestoreOptions,
     progress: &Arc<Progress>,
 ) -> Result<Restored> {
-    let (node, tree) = volume(reader, runtime, &snapshot.tree)?;
+    let stored = runtime.block_on(StoredVolume::of(reader, &snapshot.tree))?;
     let base = match options.mode {
-        RestoreMode::Delta { base } => Some(volume(reader, runtime, &base)?.1),
+        RestoreMode::Delta { base } => Some(runtime.block_on(StoredVolume::of(reader, &base))?.tree),
         RestoreMode::New | RestoreMode::Exact { .. } => None,
     };
+    let spared = Spared::of(&snapshot.excludes, &stored.findings)?;
     let is_part = options.select.is_some() || !options.at.is_empty();
-    let plan = Plan { tree, node: (!is_part).then_some(node), base };
-    let spared = match deletes(options) {
-        true => Spared::of(reader, runtime, snapshot)?,
-        false => Spared::default(),
-    };
+    let plan = Plan { tree: stored.tree, node: (!is_part).then_some(stored.node), base };
     let trusted_before = snapshot.time.checked_sub(TICK).unwrap_or(Timestamp::MIN);
     let session = Session::new(target, options, progress, spared, trusted_before)?;
     run(reader, runtime, &plan, session)
-}
-
-/// The volume in a snapshot's root: what its own directory is, and its entries.
-fn volume(reader: &Reader, runtime: &Handle, root: &BlobId) -> Result<(Node, BlobId)> {
-    let none = |reason: &str| Error::NoVolume { snapshot: root.short(), reason: reason.to_owned() };
-    let root = runtime.block_on(reader.tree(root))?;
-    let node = root.get(VOLUME_DIR.as_bytes()).ok_or_else(|| none("its root has no directory `volume`"))?;
-    let tree = node.subtree.ok_or_else(|| none("`volume` is not a directory"))?;
-    Ok((node.clone(), tree))
 }
 
 fn run(reader: &Reader, runtime: &Handle, plan: &Plan, session: Session) -> Result<Restored> {

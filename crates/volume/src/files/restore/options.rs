@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use holdfast_vault::BlobId;
+use serde::{Deserialize, Serialize};
 
 use crate::files::Findings;
 use crate::files::select::Selection;
@@ -42,7 +43,8 @@ pub enum RestoreMode {
 }
 
 /// What becomes of entries that the snapshot does not have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Extras {
     /// They stay.
     #[default]
@@ -53,7 +55,8 @@ pub enum Extras {
 }
 
 /// What tells that a file's content is that of the snapshot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compare {
     /// Its size and time of last change; where these differ, its content chunk by chunk.
     #[default]
@@ -63,7 +66,8 @@ pub enum Compare {
 }
 
 /// What is read back and compared with the snapshot when all is restored and on disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verify {
     /// Nothing.
     #[default]
@@ -136,7 +140,7 @@ pub struct Restored {
 }
 
 /// What was read back from the target's storage and compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// Entries compared.
     pub entries: u64,
