@@ -9,6 +9,7 @@ pub(crate) mod app;
 pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod completion;
+pub(crate) mod files;
 pub(crate) mod point;
 pub(crate) mod points;
 pub(crate) mod rbac;
@@ -17,6 +18,7 @@ pub(crate) mod schema;
 pub(crate) mod sweep;
 pub(crate) mod vault;
 mod version;
+pub(crate) mod volume;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,12 @@ pub(crate) enum Command {
     Point(point::Command),
     /// Make an application run again from a recovery point, on any cluster
     Restore(restore::Restore),
+    /// Restore the data of claims that exist, without the objects around it
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// List, print and restore single files of volumes
+    #[command(subcommand)]
+    Files(files::Command),
     /// Release and remove what dead runs left in a cluster
     Sweep(sweep::Sweep),
     /// Print the least rights that a backup or a restore needs, as manifests
@@ -60,6 +68,8 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Points(command) => command.run(session),
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
+        Command::Volume(command) => command.run(session),
+        Command::Files(command) => command.run(session),
         Command::Rbac(command) => command.run(session),
         Command::Sweep(command) => command.run(session),
         Command::Schema(command) => command.run(session),

@@ -1,10 +1,6 @@
 //! Fills the volumes of one group under claims of ours, by one mover.
 
-use std::collections::HashMap;
-
-use futures::future::BoxFuture;
 use holdfast_cluster::{Cluster, Delete, Propagation, Write, kinds};
-use holdfast_model::Problem;
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use serde_json::json;
 
@@ -12,11 +8,12 @@ use super::apply::refused;
 use super::observe::observe;
 use super::record::{FILLED, FOR};
 use super::step::{Step, next};
-use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
+use super::{ClaimRestore, FillProgress, RestoreContext};
 use crate::error::{Error, Result};
-use crate::jobs::{Followed, Launch, Observed, end, follow};
+use crate::files::Verify;
+use crate::jobs::{Filled, Fillings, Launch, end, follow};
 use crate::manifest::{self, MountedVolume, MoverJob, VOLUME_PATH};
-use crate::mover::{Event, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
+use crate::mover::{FileRestore, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof};
 use crate::settings::MoverSettings;
 
 /// Fills what is not filled. For each claim: what this run's mover did, `None` if there was
@@ -80,6 +77,7 @@ async fn run(
     for claim in claims {
         make_source(cluster, context, claim).await?;
     }
+    let verify = if context.verify { Verify::All } else { Verify::No };
     let volumes: Vec<VolumeRestore> = claims
         .iter()
         .enumerate()
@@ -88,6 +86,7 @@ async fn run(
             claim: claim.claim.clone(),
             snapshot: claim.snapshot,
             path: format!("{VOLUME_PATH}/{n}").into(),
+            files: FileRestore { verify, ..FileRestore::default() },
         })
         .collect();
     let spec = MoverSpec {
@@ -117,7 +116,11 @@ async fn run(
             return Err(error);
         }
     };
-    let mut listener = Listener::new(context, &claims[0].group);
+    let group = &claims[0].group;
+    let on_progress = |entries, bytes, bytes_written| {
+        (context.progress)(FillProgress { group: group.clone(), entries, bytes, bytes_written });
+    };
+    let mut listener = Fillings::new(&on_progress);
     let followed = follow(cluster, &launch, settings.deadline, &mut listener).await;
     end(cluster, settings, &launch).await;
     let reason = listener.reason(&followed);
@@ -183,76 +186,5 @@ fn mover_failed(claim: &ClaimRestore, reason: &str) -> Error {
         claim: claim.claim.clone(),
         reason: reason.to_owned(),
         hint: "restore again; what is there already is kept".to_owned(),
-    }
-}
-
-/// Collects what a mover says.
-struct Listener<'a> {
-    context: &'a RestoreContext,
-    group: &'a str,
-    restored: HashMap<String, Said>,
-    problems: Vec<(String, Problem)>,
-    failed: Option<String>,
-}
-
-struct Said {
-    proof: String,
-    filled: Filled,
-}
-
-impl<'a> Listener<'a> {
-    fn new(context: &'a RestoreContext, group: &'a str) -> Self {
-        Self { context, group, restored: HashMap::new(), problems: Vec::new(), failed: None }
-    }
-
-    /// What was done with this volume, if it was said with this proof.
-    fn proven(&mut self, proof: &str, volume: &VolumeRestore) -> Option<Filled> {
-        let subject = format!("{}/{}", volume.namespace, volume.claim);
-        let said = self.restored.remove(&subject).filter(|said| said.proof == proof)?;
-        let problems = self.problems.iter().filter(|(of, _)| *of == subject).map(|(_, problem)| Problem {
-            subject: format!("{subject}:{}", problem.subject),
-            ..problem.clone()
-        });
-        Some(Filled { problems: problems.collect(), ..said.filled })
-    }
-
-    fn reason(&self, followed: &Result<Followed>) -> String {
-        match (&self.failed, followed) {
-            (Some(message), _) => message.clone(),
-            (None, Ok(Followed::Ended { code, message })) => {
-                format!("it ended with exit code {code} ({message})")
-            }
-            (None, Ok(Followed::Gone)) => "its pod was deleted".to_owned(),
-            (None, Err(error)) => error.to_string(),
-        }
-    }
-}
-
-impl Observed for Listener<'_> {
-    fn event(&mut self, event: Event) -> BoxFuture<'_, Result<()>> {
-        match event {
-            Event::Progress { entries, bytes, bytes_moved, .. } => (self.context.progress)(FillProgress {
-                group: self.group.to_owned(),
-                entries,
-                bytes,
-                bytes_written: bytes_moved,
-            }),
-            Event::Problem { namespace, claim, problem } => {
-                self.problems.push((format!("{namespace}/{claim}"), problem));
-            }
-            Event::Restored { namespace, claim, entries, bytes, bytes_written, proof } => {
-                let filled = Filled { entries, bytes, bytes_written, problems: Vec::new() };
-                self.restored.insert(format!("{namespace}/{claim}"), Said { proof, filled });
-            }
-            Event::Failed { message, .. } => self.failed = Some(message),
-            Event::Phase { .. } | Event::Captured { .. } => {}
-        }
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn again(&mut self) {
-        self.restored.clear();
-        self.problems.clear();
-        self.failed = None;
     }
 }

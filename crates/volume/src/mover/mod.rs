@@ -32,7 +32,9 @@ use crate::error::{Error, Result};
 pub use event::{Event, Phase};
 pub use report::CaptureReport;
 pub(crate) use restore::proof;
-pub use spec::{CaptureWork, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Work};
+pub use spec::{
+    CaptureWork, FileMode, FileRestore, MoverSpec, RestoreWork, SPEC_VERSION, VolumeRestore, Wanted, Work,
+};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_model::RunId;
-use holdfast_vault::Reader;
+use holdfast_vault::{Reader, Repository};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,27 +12,39 @@ use tokio_util::task::AbortOnDropHandle;
 use super::capture::blocking;
 use super::event::{self, Event};
 use super::gate::Stop;
-use super::spec::{MoverSpec, RestoreWork, VolumeRestore};
+use super::spec::{FileMode, MoverSpec, RestoreWork, VolumeRestore};
 use crate::error::Result;
-use crate::files::{self, Progress, RestoreOptions, Restored};
+use crate::files::{self, Progress, RestoreMode, RestoreOptions, Restored};
 
 pub(super) async fn run(spec: &MoverSpec, work: RestoreWork, stop: &Arc<Stop>) -> Result<()> {
     let repository = spec.repository.open().await?;
     let reader = repository.reader().await?;
     let progress = Arc::new(Progress::default());
     let _saying = AbortOnDropHandle::new(tokio::spawn(say(Arc::clone(&progress))));
-    let options = RestoreOptions {
-        devices: work.devices,
-        setuid: work.setuid,
-        stop: Arc::clone(&stop.flag),
-        ..RestoreOptions::default()
-    };
     for volume in work.volumes {
+        let options = RestoreOptions {
+            mode: mode(&repository, &volume).await?,
+            select: volume.files.selection()?.map(Arc::new),
+            at: volume.files.at.clone().into_bytes(),
+            verify: volume.files.verify,
+            devices: work.devices,
+            setuid: work.setuid,
+            stop: Arc::clone(&stop.flag),
+            ..RestoreOptions::default()
+        };
         let snapshot = repository.snapshot(&volume.snapshot).await?;
         let restored = fill(&reader, snapshot, &volume, &options, &progress).await?;
         tell(spec, &volume, &restored);
     }
     Ok(())
+}
+
+async fn mode(repository: &Repository, volume: &VolumeRestore) -> Result<RestoreMode> {
+    Ok(match volume.files.mode {
+        FileMode::New => RestoreMode::New,
+        FileMode::Exact { extras, compare } => RestoreMode::Exact { extras, compare },
+        FileMode::Delta { base } => RestoreMode::Delta { base: repository.snapshot(&base).await?.tree },
+    })
 }
 
 async fn fill(
@@ -59,6 +71,9 @@ fn tell(spec: &MoverSpec, volume: &VolumeRestore, restored: &Restored) {
         entries: restored.entries,
         bytes: restored.bytes,
         bytes_written: restored.bytes_written,
+        changed: restored.changed,
+        deleted: restored.deleted,
+        verified: restored.verified,
     });
 }
 
@@ -92,6 +107,7 @@ async fn say(progress: Arc<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mover::FileRestore;
 
     #[test]
     fn a_proof_is_of_one_key_run_and_volume() {
@@ -100,6 +116,7 @@ mod tests {
             claim: claim.into(),
             snapshot: holdfast_vault::SnapshotId::of(b"s"),
             path: "/volume".into(),
+            files: FileRestore::default(),
         };
         let run: RunId = "r1".parse().unwrap();
         let this = proof("key", &run, &volume("data"));
