@@ -72,6 +72,14 @@ pub(crate) enum Error {
         /// What to do about it.
         hint: &'static str,
     },
+    /// Files that are not in a volume.
+    #[error("there is no {what}")]
+    Missing {
+        /// What was asked for, and where.
+        what: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A name that is taken.
     #[error("{what} `{name}` exists already")]
     NameTaken {
@@ -138,7 +146,7 @@ impl Error {
             Error::NoHome => "cli.no_home",
             Error::Unreadable { .. } => "cli.unreadable",
             Error::UnknownKind { .. } => "cli.unknown_kind",
-            Error::Unknown { .. } => "cli.unknown",
+            Error::Unknown { .. } | Error::Missing { .. } => "cli.unknown",
             Error::NameTaken { .. } => "cli.name_taken",
             Error::Ambiguous { .. } => "cli.ambiguous",
             Error::VaultExists { .. } => "cli.vault_exists",
@@ -163,6 +171,7 @@ impl Error {
                     .to_owned()
             }
             Error::Unknown { hint, .. }
+            | Error::Missing { hint, .. }
             | Error::NameTaken { hint, .. }
             | Error::Ambiguous { hint, .. }
             | Error::NotReady { hint, .. }

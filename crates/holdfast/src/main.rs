@@ -10,6 +10,7 @@ mod error;
 mod failure;
 mod global;
 mod home;
+mod in_place;
 mod interrupt;
 mod logging;
 mod output;
@@ -19,6 +20,7 @@ mod render;
 mod runs;
 mod session;
 mod vaults;
+mod volumes;
 mod yaml;
 
 use std::io::{IsTerminal, Write};

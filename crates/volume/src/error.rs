@@ -134,6 +134,14 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
+    /// A snapshot of a block device, of which files were asked for.
+    #[error(
+        "snapshot {snapshot} was captured as a block device, which has no files; restore the volume as a whole"
+    )]
+    NoFiles {
+        /// The snapshot's tree.
+        snapshot: String,
+    },
     /// A claim cannot be filled or handed over.
     #[error("claim {namespace}/{claim}: {reason}; {hint}")]
     Claim {
@@ -187,6 +195,7 @@ impl Error {
             Error::NotSignalled { .. } => "volume.not_signalled",
             Error::Spec { .. } => "volume.spec",
             Error::NoVolume { .. } => "volume.no_volume",
+            Error::NoFiles { .. } => "volume.no_files",
             Error::Claim { .. } => "volume.claim",
             Error::Mover { .. } => "volume.mover",
             Error::Io { .. } => "volume.io",

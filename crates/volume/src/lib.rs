@@ -4,8 +4,9 @@
 //! Kubernetes or pods.
 //! [`mover`] is what runs in a pod beside one volume. [`jobs`] starts movers that capture the
 //! volumes of claims, live or from [`snapshots`] of the storage, [`handover`] fills new claims and hands
-//! them to an application, [`standby`] keeps volumes at another site as the points of an application
-//! come. [`system`] keeps the namespace that movers run in.
+//! them to an application, [`refill`] restores into the volumes of claims that it has, [`standby`] keeps
+//! volumes at another site as the points of an application come. [`system`] keeps the namespace that
+//! movers run in.
 //!
 //! Nothing here knows of plans, or of applications beyond the claims it is told of.
 
@@ -18,6 +19,7 @@ pub mod jobs;
 mod manifest;
 pub mod mover;
 mod progress;
+pub mod refill;
 mod restored;
 mod root;
 mod settings;

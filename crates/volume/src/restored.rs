@@ -1,5 +1,7 @@
 //! What a restore did.
 
+use serde::{Deserialize, Serialize};
+
 use crate::findings::Findings;
 
 /// What a restore did.
@@ -23,7 +25,7 @@ pub struct Restored {
 }
 
 /// What was read back from the target's storage and compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// Entries compared.
     pub entries: u64,

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use holdfast_vault::{BlobId, Mode, Node, NodeKind, Snapshot, Tree, WriterOptions};
+use holdfast_volume::files::{Compare, RestoreOptions, Verify};
 use support::listing::list;
-use support::{Bench, all};
+use support::{Bench, all, exact};
 
 const SECRET: &str = "the mover's own key";
 
@@ -87,6 +88,20 @@ fn populate(volume: &Path) {
     }
 }
 
+/// The same while an attacker is at work on it.
+fn populate_anew(volume: &Path) {
+    for d in 0..4 {
+        let dir = volume.join(format!("d{d}"));
+        if fs::symlink_metadata(&dir).is_err() {
+            let made = volume.join("made");
+            let _ = fs::create_dir_all(made.join("sub1"));
+            let _ = fs::write(made.join("f"), "harmless");
+            let _ = fs::write(made.join("sub1/f"), "harmless");
+            let _ = fs::rename(&made, &dir);
+        }
+    }
+}
+
 fn outside(dir: &Path) -> std::path::PathBuf {
     let outside = dir.join("outside");
     fs::create_dir_all(outside.join("sub1")).unwrap();
@@ -114,7 +129,7 @@ async fn captures_under_attack(length: Duration) {
     assert!(swaps > SWAPS && rounds > ROUNDS, "the attack was no attack: {swaps} swaps, {rounds} captures");
 }
 
-async fn restores_under_attack(length: Duration) {
+async fn restores_under_attack(length: Duration, options: RestoreOptions) {
     let bench = Bench::new().await;
     populate(&bench.volume());
     let stored = bench.capture(None).await;
@@ -125,7 +140,7 @@ async fn restores_under_attack(length: Duration) {
     let (end, mut rounds) = (Instant::now() + length, 0u64);
     while attacker.goes_on(end, rounds) {
         // What was swapped away may be a problem; only the outside matters.
-        let _ = bench.restore_with(&stored, all()).await.unwrap();
+        let _ = bench.restore_with(&stored, options.clone()).await.unwrap();
         rounds += 1;
     }
     let swaps = attacker.end();
@@ -140,14 +155,40 @@ async fn a_swapped_directory_never_leads_a_capture_out_of_the_volume() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swapped_directory_never_leads_a_restore_out_of_the_target() {
-    restores_under_attack(Duration::from_secs(3)).await;
+    restores_under_attack(Duration::from_secs(3), all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swapped_directory_never_leads_a_restore_in_place_out_of_the_target() {
+    let verified = RestoreOptions { verify: Verify::All, ..exact(Compare::Content) };
+    restores_under_attack(Duration::from_secs(3), verified).await;
+}
+
+/// Swapped or not, what is to go is removed in the target and nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_never_leaves_the_target() {
+    let bench = Bench::new().await;
+    let empty = bench.capture(None).await;
+    let outside = outside(bench.dir.path());
+    let before = list(&outside);
+    let (end, mut rounds) = (Instant::now() + Duration::from_secs(3), 0u64);
+    populate(&bench.target());
+    let attacker = Attacker::start(&bench.target(), &outside);
+    while attacker.goes_on(end, rounds) {
+        let _ = bench.restore_with(&empty, exact(Compare::Times)).await.unwrap();
+        populate_anew(&bench.target());
+        rounds += 1;
+    }
+    assert!(attacker.end() > SWAPS && rounds > ROUNDS);
+    assert_eq!(before, list(&outside));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: an attacker runs for a minute"]
 async fn long_captures_and_restores_withstand_a_minute_of_attack() {
     captures_under_attack(Duration::from_secs(60)).await;
-    restores_under_attack(Duration::from_secs(60)).await;
+    restores_under_attack(Duration::from_secs(60), all()).await;
+    restores_under_attack(Duration::from_secs(60), exact(Compare::Content)).await;
 }
 
 fn file(name: &str, content: &[BlobId], size: u64) -> Node {

@@ -13,10 +13,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use holdfast_volume::files::{Compare, RestoreMode, RestoreOptions};
 use proptest::prelude::*;
 use support::listing::{assert_same, list};
 use support::restic::Restic;
-use support::{Bench, noise};
+use support::{Bench, all, exact, noise};
 
 fn sample(root: &Path) {
     fs::create_dir_all(root.join("dir/deep/er")).unwrap();
@@ -73,6 +74,33 @@ async fn we_restore_what_stock_restic_captured() {
     let (_, snapshot) = bench.repository.snapshots().await.unwrap().pop().unwrap();
     let restored = bench.restore_tree(snapshot.tree).await;
     assert_eq!(restored.findings.problem_count, 0, "{:?}", restored.findings);
+    assert_same(&list(&bench.volume()), &list(&bench.target().join("volume")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stock_restic_captured_is_restored_in_place_and_by_difference() {
+    let bench = Bench::new().await;
+    sample(&bench.volume());
+    let restic = Restic::on(&bench.vault());
+    let tree = async || bench.repository.snapshots().await.unwrap().pop().unwrap().1.tree;
+    let backup = || restic.run_in(bench.dir.path(), ["backup", "volume"]);
+    backup();
+    let first = tree().await;
+    bench.restore_tree(first).await;
+    fs::write(bench.volume().join("dir/deep/tiny"), "other").unwrap();
+    fs::remove_file(bench.volume().join("link")).unwrap();
+    fs::create_dir(bench.volume().join("link")).unwrap();
+    fs::hard_link(bench.volume().join("empty"), bench.volume().join("link/empty")).unwrap();
+    backup();
+    let mode = RestoreMode::Delta { base: first };
+    let updated = bench.restore_tree_with(tree().await, RestoreOptions { mode, ..all() }).await;
+    assert_eq!(updated.findings.problem_count, 0, "{:?}", updated.findings);
+    assert_same(&list(&bench.volume()), &list(&bench.target().join("volume")));
+    assert!(updated.bytes_written < 100, "{updated:?}");
+    fs::write(bench.target().join("volume/dir/f"), "changed").unwrap();
+    fs::write(bench.target().join("volume/extra"), "extra").unwrap();
+    let restored = bench.restore_tree_with(tree().await, exact(Compare::Times)).await;
+    assert_eq!((restored.findings.problem_count, restored.deleted), (0, 1), "{:?}", restored.findings);
     assert_same(&list(&bench.volume()), &list(&bench.target().join("volume")));
 }
 

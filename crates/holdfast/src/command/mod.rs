@@ -9,6 +9,7 @@ pub(crate) mod app;
 pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod completion;
+pub(crate) mod files;
 pub(crate) mod point;
 pub(crate) mod points;
 pub(crate) mod rbac;
@@ -19,6 +20,7 @@ pub(crate) mod standby;
 pub(crate) mod sweep;
 pub(crate) mod vault;
 mod version;
+pub(crate) mod volume;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -45,6 +47,12 @@ pub(crate) enum Command {
     Standby(standby::Command),
     /// List or remove the snapshots that the storage keeps after backups
     Snapshots(snapshots::Snapshots),
+    /// Restore the data of claims that exist, without the objects around it
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// List, print and restore single files of volumes
+    #[command(subcommand)]
+    Files(files::Command),
     /// Release and remove what dead runs left in a cluster
     Sweep(sweep::Sweep),
     /// Print the least rights that a backup or a restore needs, as manifests
@@ -67,6 +75,8 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Points(command) => command.run(session),
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
+        Command::Volume(command) => command.run(session),
+        Command::Files(command) => command.run(session),
         Command::Rbac(command) => command.run(session),
         Command::Standby(command) => command.run(session),
         Command::Snapshots(command) => command.run(session),

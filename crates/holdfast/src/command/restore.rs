@@ -41,6 +41,10 @@ pub(crate) struct Restore {
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     existing: Differing,
 
+    /// Read back from storage what was restored into volumes, and compare it with the point
+    #[arg(long)]
+    verify: bool,
+
     /// How long workloads may take to become ready; 0s: do not wait for them
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = runs::duration)]
     ready_within: Duration,
@@ -123,6 +127,7 @@ impl Restore {
                 Differing::Skip => Existing::Skip,
                 Differing::Update => Existing::Update,
             },
+            verify: self.verify,
             wait_ready: self.ready_within,
             wait_busy: self.busy.wait(),
             dead: begun.dead.clone(),

@@ -6,6 +6,7 @@ use holdfast_model::point::CaptureMethod;
 use holdfast_model::restore::{Change, ChangeKind};
 use serde_json::Value;
 
+use crate::output::amount::{count, size};
 use crate::output::{Cell, Details, Tone};
 
 pub(crate) mod diff;
@@ -32,6 +33,14 @@ pub(crate) fn method(method: CaptureMethod) -> &'static str {
         CaptureMethod::HeldFiles => "holder pod",
         CaptureMethod::HostPath => "host path",
         CaptureMethod::Snapshot => "snapshot",
+    }
+}
+
+/// What reading back what was restored has come to.
+pub(crate) fn verified(bytes: u64, different: u64) -> Cell {
+    match different {
+        0 => Cell::toned(Tone::Good, size(bytes)),
+        different => Cell::toned(Tone::Bad, format!("{} differ", count(different))),
     }
 }
 

@@ -28,9 +28,12 @@ pub(crate) fn report(report: &RestoreReport, view: &View) -> String {
         .field("Point", &report.point)
         .field("Application", &report.application_name)
         .field("Cluster", &report.cluster)
-        .field("Took", span(between(report.started, report.finished)))
-        .field("RTO", rto(report));
-    details.section("Objects").text(&kinds(report, view));
+        .field("Took", span(between(report.started, report.finished)));
+    // A restore of data alone has no objects, and nothing that becomes ready.
+    if !report.kinds.is_empty() {
+        details.field("RTO", rto(report));
+        details.section("Objects").text(&kinds(report, view));
+    }
     volumes(report, view, &mut details);
     objects(report, view, &mut details);
     readiness(report, &mut details);
@@ -122,6 +125,10 @@ fn volumes(report: &RestoreReport, view: &View, details: &mut Details) {
         Column::new("VERDICT"),
         Column::new("SIZE"),
         Column::new("ENTRIES"),
+        Column::new("WRITTEN"),
+        Column::wide("CHANGED"),
+        Column::new("REMOVED"),
+        Column::new("VERIFIED"),
         Column::wide("VOLUME"),
         Column::wide("SNAPSHOT"),
         Column::new("REASON"),
@@ -132,6 +139,13 @@ fn volumes(report: &RestoreReport, view: &View, details: &mut Details) {
             verdict(volume.verdict),
             size(volume.bytes).into(),
             count(volume.entries).into(),
+            size(volume.bytes_written).into(),
+            zero(volume.changed),
+            zero(volume.deleted),
+            match volume.verified {
+                Some(told) => super::verified(told.bytes, told.different),
+                None => zero(0),
+            },
             (&volume.volume).into(),
             volume.snapshot.chars().take(8).collect::<String>().into(),
             (&volume.reason).into(),
@@ -234,7 +248,8 @@ mod tests {
                              {"path": "data.colour", "kind": "added", "after": "red"}]},
             ],
             "volumes": [{"namespace": "shop", "claim": "data-db-0", "snapshot": "1f2e3d4c5b6a", "verdict": "created",
-                         "volume": "pv9", "entries": 1200, "bytes": 900_000_000}],
+                         "volume": "pv9", "entries": 1200, "bytes": 900_000_000, "bytesWritten": 850_000_000, "changed": 1200, "deleted": 3,
+                         "verified": {"entries": 1200, "bytes": 900_000_000, "different": 0}}],
             "readiness": [
                 {"object": object("deployments", "web"), "ready": true, "millis": 39_500},
                 {"object": object("deployments", "worker"), "ready": false, "millis": 300_000, "reason": "ImagePullBackOff"},

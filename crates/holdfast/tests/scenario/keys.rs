@@ -17,7 +17,16 @@ fn no_key_is_ever_seen_in_the_applications_namespace() {
     program.init_vault();
     program.add("keys", &shop.application());
     program.ok(&["backup", "keys", "--context", "a"]);
-    let exports = program.ok(&["vault", "restic-env", "keys"]).stdout;
+    never_seen_while(stand, &program, "keys", || {
+        program.ok(&["backup", "keys", "--context", "a"]);
+        program.ok(&["restore", "keys/latest", "--to", "b"]);
+    });
+}
+
+/// Does `work` and looks meanwhile, again and again, for the keys of an application whose name is that
+/// of its namespace.
+pub fn never_seen_while(stand: &Stand, program: &Program, application: &str, work: impl FnOnce()) {
+    let exports = program.ok(&["vault", "restic-env", application]).stdout;
     let password = exports
         .lines()
         .find_map(|line| line.trim().strip_prefix("export RESTIC_PASSWORD="))
@@ -25,12 +34,10 @@ fn no_key_is_ever_seen_in_the_applications_namespace() {
         .trim_matches(['\'', '"'])
         .to_owned();
     let secrets = [password.as_str(), stand.s3.secret_key()];
-
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(stand, &secrets, &done));
-        program.ok(&["backup", "keys", "--context", "a"]);
-        program.ok(&["restore", "keys/latest", "--to", "b"]);
+        let watcher = scope.spawn(|| watch(stand, application, &secrets, &done));
+        work();
         done.store(true, Ordering::Relaxed);
         let looks = watcher.join().expect("no key was seen");
         assert!(looks > 5, "only {looks} looks during the runs");
@@ -38,13 +45,13 @@ fn no_key_is_ever_seen_in_the_applications_namespace() {
 }
 
 /// Looks until the runs are done; gives how often.
-fn watch(stand: &Stand, secrets: &[&str], done: &AtomicBool) -> usize {
+fn watch(stand: &Stand, namespace: &str, secrets: &[&str], done: &AtomicBool) -> usize {
     let mut looks = 0;
     let begun = Instant::now();
     while !done.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(300) {
         for site in [&stand.a, &stand.b] {
             let all =
-                ["get", "pods,configmaps,secrets,jobs", "-n", "keys", "-o", "yaml", "--ignore-not-found"];
+                ["get", "pods,configmaps,secrets,jobs", "-n", namespace, "-o", "yaml", "--ignore-not-found"];
             let movers =
                 ["get", "pods,jobs,configmaps", "-n", "holdfast-system", "-o", "yaml", "--ignore-not-found"];
             for seen in [kubectl(site, &all), kubectl(site, &movers)] {

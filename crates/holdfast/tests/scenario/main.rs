@@ -11,6 +11,7 @@
     reason = "what fails here fails the test"
 )]
 
+mod files;
 mod keys;
 mod killed;
 mod memory;

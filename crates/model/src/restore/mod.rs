@@ -25,4 +25,5 @@ pub use prepare::{Prepared, Sending, comparable, prepare};
 pub use read::{Unusable, read};
 pub use report::{
     Existing, KindReport, ObjectResult, Readiness, RestoreReport, StepTime, Verdict, VolumeResult,
+    VolumeVerified,
 };

@@ -86,17 +86,37 @@ pub struct VolumeResult {
     /// The PersistentVolume at the target; empty if there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub volume: String,
-    /// Files, directories and other entries that the volume holds.
+    /// Files, directories and other entries that were restored, or found to be there.
     pub entries: u64,
-    /// Bytes of file content that the volume holds.
+    /// Bytes of content that they hold.
     pub bytes: u64,
-    /// Bytes that were written; fewer where something was there already, a snapshot of the storage
-    /// for instance.
+    /// Bytes of it that were written; the rest was there already, or is holes.
     #[serde(default)]
     pub bytes_written: u64,
+    /// Entries that were made, written to, or given other attributes.
+    #[serde(default)]
+    pub changed: u64,
+    /// Entries that were removed because the point does not have them.
+    #[serde(default)]
+    pub deleted: u64,
+    /// What was read back and compared, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<VolumeVerified>,
     /// Why, or what is to be known about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+/// What of a volume was read back from its storage after the restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeVerified {
+    /// Entries that were compared with the point.
+    pub entries: u64,
+    /// Bytes of content that were read for it.
+    pub bytes: u64,
+    /// Entries that differ; each is a problem of its own.
+    pub different: u64,
 }
 
 /// One workload or claim and whether it became ready.

@@ -68,12 +68,20 @@ pub const RULES: &[Rule] = &[
         "every kind is captured and compared, also those that a CRD defines tomorrow; what may not be read is named in the point",
     ),
     rule(
-        BACKUP,
+        BOTH,
         Place::Application,
         CORE,
         &["pods"],
         &["create", "delete", "watch"],
-        "a holder pod mounts a claim that no pod has mounted, and a mover leaves when the pod it reads beside is deleted",
+        "a holder pod mounts a claim that no pod has mounted, and a mover leaves when the pod it works beside is deleted",
+    ),
+    rule(
+        BOTH,
+        Place::Application,
+        &["networking.k8s.io"],
+        &["networkpolicies"],
+        &["create", "delete"],
+        "a holder pod is cut off the network",
     ),
     rule(
         BACKUP,

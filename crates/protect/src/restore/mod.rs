@@ -6,6 +6,8 @@
 //! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
 //! after the workloads are ready.
 //!
+//! [`restore_volumes`] restores data alone, into claims that are there already.
+//!
 //! Of the objects of a level only names and places are known at once, a batch is fetched while
 //! another is applied, and of what went well only counts are kept.
 
@@ -14,6 +16,8 @@ mod claims;
 mod consumers;
 mod definitions;
 mod existing;
+mod hold;
+mod in_place;
 mod object;
 mod outgoing;
 mod owners;
@@ -34,7 +38,8 @@ use holdfast_model::restore::{ChangeKind, differences};
 use serde_json::Value;
 
 pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Verdict};
-pub use request::RestoreRequest;
+pub use in_place::restore_volumes;
+pub use request::{RestoreRequest, VolumeOrder, VolumesRequest};
 pub use run::restore;
 pub(crate) use standing::claims_of;
 pub use tally::OnObject;

@@ -7,6 +7,7 @@ use holdfast_cluster::Cluster;
 use holdfast_model::RunId;
 use holdfast_model::restore::{Existing, Mapping};
 use holdfast_vault::Repository;
+use holdfast_volume::mover::FileRestore;
 use tokio_util::sync::CancellationToken;
 
 use super::tally::OnObject;
@@ -32,6 +33,8 @@ pub struct RestoreRequest {
     pub mapping: Mapping,
     /// What to do about objects that are there and differ.
     pub existing: Existing,
+    /// Read back what was restored into volumes and compare it.
+    pub verify: bool,
     /// How long workloads may take to become ready; zero: nobody waits for them.
     pub wait_ready: Duration,
     /// How long to wait for another run on the application; `None`: refuse at once.
@@ -48,4 +51,45 @@ pub struct RestoreRequest {
     pub on_object: Option<OnObject>,
     /// Ends the restore when cancelled.
     pub cancel: CancellationToken,
+}
+
+/// Volumes that are to be restored into claims that exist, and how.
+pub struct VolumesRequest {
+    /// The cluster that has the claims.
+    pub cluster: Cluster,
+    /// The application's repository.
+    pub repository: Repository,
+    /// The point.
+    pub point: PointSummary,
+    /// How movers are made; without, nothing can be restored.
+    pub movers: Option<Movers>,
+    /// Identity of this restore.
+    pub run: RunId,
+    /// The volumes.
+    pub volumes: Vec<VolumeOrder>,
+    /// How long to wait for another run on the application; `None`: refuse at once.
+    pub wait_busy: Option<Duration>,
+    /// Runs that are known to have died: they are not waited for.
+    pub dead: Vec<RunId>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps what must survive the run's death.
+    pub journal: Arc<dyn Journal>,
+    /// Hears what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Ends the restore when cancelled.
+    pub cancel: CancellationToken,
+}
+
+/// One volume of a point and the claim that it is restored into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeOrder {
+    /// Namespace and name of the claim in the point.
+    pub from: (String, String),
+    /// Namespace and name of the claim at the target.
+    pub into: (String, String),
+    /// What of it is restored, and how.
+    pub files: FileRestore,
+    /// Do it also while a pod that may write to the volume has it mounted.
+    pub live: bool,
 }

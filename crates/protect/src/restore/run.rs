@@ -11,14 +11,13 @@ use holdfast_model::{GroupKind, Outcome, Problem};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::hold::Hold;
 use super::request::RestoreRequest;
 use super::session::Session;
 use super::tally::Tally;
 use super::{definitions, ready, volumes};
 use crate::error::{Error, Result};
-use crate::exclusion::Held;
 use crate::point;
 use crate::progress::{Entry, Steps, millis};
 use crate::sweep;
@@ -30,31 +29,16 @@ use crate::sweep;
 /// [`Error::Busy`], [`Error::Cluster`], [`Error::Vault`], [`Error::DamagedPoint`],
 /// [`Error::Journal`], [`Error::RestoreStopped`]
 pub async fn restore(request: RestoreRequest) -> Result<RestoreReport> {
-    let application = request.point.application.clone();
-    // On the heap, here and below: these are large state machines, and callers have small stacks.
-    let held = Box::pin(Held::take(
-        &request.cluster,
-        &application,
-        &request.run,
-        request.wait_busy,
-        &request.dead,
-        &request.observer,
-        &request.cancel,
-    ))
-    .await?;
-    let stop = request.cancel.child_token();
-    let relay = {
-        let (lost, stop) = (held.lost().clone(), stop.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            lost.cancelled().await;
-            stop.cancel();
-        }))
+    let hold = Hold {
+        cluster: &request.cluster,
+        application: &request.point.application,
+        run: &request.run,
+        wait: request.wait_busy,
+        dead: &request.dead,
+        observer: &request.observer,
+        cancel: &request.cancel,
     };
-    let outcome = Box::pin(Walk::begin(&request, stop)).await;
-    drop(relay);
-    let released = held.release().await;
-    let report = outcome?;
-    released?;
+    let report = hold.during(async |stop| Box::pin(Walk::begin(&request, stop)).await).await?;
     request.journal.record(&Entry::Ended { outcome: report.outcome }).map_err(Error::Journal)?;
     Ok(report)
 }

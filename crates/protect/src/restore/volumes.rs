@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use holdfast_model::restore::{ObjectResult, Verdict, VolumeResult, order, read};
+use holdfast_model::restore::{ObjectResult, Verdict, VolumeResult, VolumeVerified, order, read};
 use holdfast_model::{GroupKind, Problem, ResourceType};
+use holdfast_volume::files::Verified;
 use holdfast_volume::handover::{self, ClaimRestore, FillProgress, RestoreContext, RestoredClaim};
-use holdfast_volume::jobs::Placement;
+use holdfast_volume::jobs::{Filled, Placement};
 use holdfast_volume::standby;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,7 @@ async fn fill(
         run: request.run.clone(),
         access: movers.access.clone(),
         restored_from: session.point.point.id.to_string(),
+        verify: request.verify,
         progress: progress(request.observer.clone(), &wanted),
     };
     let record = |entry: Entry| request.journal.record(&entry).map_err(Error::Journal);
@@ -181,7 +183,33 @@ fn result(claim: &Claim, verdict: Verdict, reason: String) -> VolumeResult {
         entries: 0,
         bytes: 0,
         bytes_written: 0,
+        changed: 0,
+        deleted: 0,
+        verified: None,
         reason,
+    }
+}
+
+/// The same with what a mover did.
+pub(super) fn filled_result(result: VolumeResult, filled: &Filled) -> VolumeResult {
+    let reason = match filled.problems.len() {
+        0 => result.reason,
+        count => format!("{count} of its files are not as in the point"),
+    };
+    let verified = |told: Verified| VolumeVerified {
+        entries: told.entries,
+        bytes: told.bytes,
+        different: told.different,
+    };
+    VolumeResult {
+        entries: filled.entries,
+        bytes: filled.bytes,
+        bytes_written: filled.bytes_written,
+        changed: filled.changed,
+        deleted: filled.deleted,
+        verified: filled.verified.map(verified),
+        reason,
+        ..result
     }
 }
 
@@ -201,19 +229,11 @@ fn book_failed(session: &Session, claim: &Claim, problem: Problem) -> VolumeResu
 fn book(session: &Session, claim: &Claim, restored: RestoredClaim) -> VolumeResult {
     let verdict = if restored.was_there { Verdict::Unchanged } else { Verdict::Created };
     book_object(session, claim, verdict, "");
-    let filled = restored.filled.unwrap_or_default();
-    let reason = match filled.problems.len() {
-        0 => String::new(),
-        count => format!("{count} of its files could not be restored"),
-    };
+    let result = VolumeResult { volume: restored.volume, ..result(claim, verdict, String::new()) };
+    let Some(filled) = restored.filled else { return result };
+    let result = filled_result(result, &filled);
     filled.problems.into_iter().for_each(|problem| session.tally.problem(problem));
-    VolumeResult {
-        volume: restored.volume,
-        entries: filled.entries,
-        bytes: filled.bytes,
-        bytes_written: filled.bytes_written,
-        ..result(claim, verdict, reason)
-    }
+    result
 }
 
 fn empty(session: &Session, claim: &EmptyClaim) -> VolumeResult {
@@ -234,6 +254,9 @@ fn empty(session: &Session, claim: &EmptyClaim) -> VolumeResult {
         entries: 0,
         bytes: 0,
         bytes_written: 0,
+        changed: 0,
+        deleted: 0,
+        verified: None,
         reason,
     }
 }

@@ -6,15 +6,19 @@
 
 mod beneath;
 mod capture;
+mod find;
 mod place;
 mod restore;
 mod select;
 mod stat;
+mod stored;
 mod xattr;
 
 pub use capture::{CaptureOptions, Captured, Gate, NoGate, ParentTree, capture};
+pub use find::{Found, find};
 pub use restore::{Compare, Extras, RestoreMode, RestoreOptions, Verify, restore, restore_volume};
 pub use select::{Chosen, InvalidPattern, Selection};
+pub use stored::StoredVolume;
 
 pub use crate::findings::Findings;
 pub use crate::progress::Progress;

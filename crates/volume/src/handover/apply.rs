@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::observe::observe;
 use super::record::Record;
 use super::step::{Seen, Step, is_bound, next};
-use super::{ClaimRestore, Filled, RestoreContext, RestoredClaim};
+use super::{ClaimRestore, RestoreContext, RestoredClaim};
 use crate::error::{Error, Result};
+use crate::jobs::Filled;
 use crate::manifest::{self, part};
 
 /// There are eight steps; one may be repeated when someone else writes at the same time.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use holdfast_cluster::Cluster;
-use holdfast_model::{Problem, RunId};
+use holdfast_model::RunId;
 use holdfast_vault::SnapshotId;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use mover::{Target, discard_mover, run_mover};
 
 use crate::error::{Error, Result};
-use crate::jobs::Placement;
+use crate::jobs::{Filled, Placement};
 use crate::settings::{MoverSettings, RepositoryAccess};
 use crate::system;
 
@@ -42,6 +42,8 @@ pub struct RestoreContext {
     pub access: RepositoryAccess,
     /// The point that is restored: the value of the annotation `holdfast.dev/restored-from`.
     pub restored_from: String,
+    /// Read back what was restored and compare it.
+    pub verify: bool,
     /// Told how far the movers are.
     pub progress: Arc<dyn Fn(FillProgress) + Send + Sync>,
 }
@@ -96,19 +98,6 @@ pub struct RestoredClaim {
     pub was_there: bool,
     /// What this run's mover did; `None` if an earlier run's had filled the volume.
     pub filled: Option<Filled>,
-}
-
-/// What a mover did with one volume.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filled {
-    /// Entries restored.
-    pub entries: u64,
-    /// Bytes of content that the volume holds.
-    pub bytes: u64,
-    /// Bytes written.
-    pub bytes_written: u64,
-    /// What could not be restored, by path; subjects begin with `namespace/claim:`.
-    pub problems: Vec<Problem>,
 }
 
 /// Fills and hands over all claims, several groups at once. The results are in the order of the

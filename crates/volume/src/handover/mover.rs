@@ -1,20 +1,18 @@
 //! One mover that fills claims of ours, and what is believed of what it says.
 
-use std::collections::HashMap;
-
-use futures::future::BoxFuture;
 use holdfast_cluster::{Cluster, Delete, Propagation, kinds};
-use holdfast_model::Problem;
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use serde_json::json;
 
-use super::{ClaimRestore, FillProgress, Filled, RestoreContext};
+use super::{ClaimRestore, FillProgress, RestoreContext};
 use crate::blocks;
 use crate::error::{Error, Result};
-use crate::jobs::{Followed, Launch, Observed, end, follow};
+use crate::files::Verify;
+use crate::jobs::{Filled, Fillings, Launch, end, follow};
 use crate::manifest::{DEVICE_PATH, MountedKind, MountedVolume, MoverJob, VOLUME_PATH};
 use crate::mover::{
-    BlockRestore, Event, MoverSpec, Prior, RestoreMode, RestoreWork, SPEC_VERSION, VolumeRestore, Work, proof,
+    BlockRestore, FileMode, FileRestore, MoverSpec, RestoreMode, RestoreWork, SPEC_VERSION, VolumeRestore,
+    Work, proof,
 };
 use crate::settings::MoverSettings;
 
@@ -24,14 +22,14 @@ pub(crate) struct Target<'a> {
     pub(crate) claim: String,
     /// What it is to hold, and for whom.
     pub(crate) restore: &'a ClaimRestore,
-    /// What it holds before.
-    pub(crate) prior: Prior,
+    /// What is done about what it holds already.
+    pub(crate) mode: FileMode,
 }
 
 impl<'a> Target<'a> {
     /// A new claim.
     pub(super) fn new(restore: &'a ClaimRestore) -> Self {
-        Self { claim: restore.source_name(), restore, prior: Prior::Nothing }
+        Self { claim: restore.source_name(), restore, mode: FileMode::New }
     }
 
     fn is_block(&self) -> bool {
@@ -39,9 +37,9 @@ impl<'a> Target<'a> {
     }
 
     /// A new device may hold what was on it before, or what a part of an earlier restore has left.
-    fn mode(&self) -> RestoreMode {
+    fn kind(&self, verify: bool) -> RestoreMode {
         match self.is_block() {
-            true => RestoreMode::Blocks(BlockRestore { before: blocks::Before::Alike, verify: false }),
+            true => RestoreMode::Blocks(BlockRestore { before: blocks::Before::Alike, verify }),
             false => RestoreMode::Files,
         }
     }
@@ -64,6 +62,7 @@ pub(crate) async fn run_mover(
     targets: &[Target<'_>],
 ) -> Result<Vec<Result<Filled>>> {
     let Some(first) = targets.first() else { return Ok(Vec::new()) };
+    let verify = if context.verify { Verify::All } else { Verify::No };
     let volumes: Vec<VolumeRestore> = targets
         .iter()
         .enumerate()
@@ -72,8 +71,8 @@ pub(crate) async fn run_mover(
             claim: target.restore.claim.clone(),
             snapshot: target.restore.snapshot,
             path: target.path(n).into(),
-            mode: target.mode(),
-            prior: target.prior,
+            mode: target.kind(context.verify),
+            files: FileRestore { mode: target.mode, verify, ..FileRestore::default() },
         })
         .collect();
     let spec = MoverSpec {
@@ -102,7 +101,11 @@ pub(crate) async fn run_mover(
             return Err(error);
         }
     };
-    let mut listener = Listener::new(context, &first.restore.group);
+    let group = &first.restore.group;
+    let on_progress = |entries, bytes, bytes_written| {
+        (context.progress)(FillProgress { group: group.clone(), entries, bytes, bytes_written });
+    };
+    let mut listener = Fillings::new(&on_progress);
     let followed = follow(cluster, &launch, settings.deadline, &mut listener).await;
     end(cluster, settings, &launch).await;
     let reason = listener.reason(&followed);
@@ -135,76 +138,5 @@ pub(super) fn mover_failed(claim: &ClaimRestore, reason: &str) -> Error {
         claim: claim.claim.clone(),
         reason: reason.to_owned(),
         hint: "run it again; what is there already is kept".to_owned(),
-    }
-}
-
-/// Collects what a mover says.
-struct Listener<'a> {
-    context: &'a RestoreContext,
-    group: &'a str,
-    restored: HashMap<String, Said>,
-    problems: Vec<(String, Problem)>,
-    failed: Option<String>,
-}
-
-struct Said {
-    proof: String,
-    filled: Filled,
-}
-
-impl<'a> Listener<'a> {
-    fn new(context: &'a RestoreContext, group: &'a str) -> Self {
-        Self { context, group, restored: HashMap::new(), problems: Vec::new(), failed: None }
-    }
-
-    /// What was done with this volume, if it was said with this proof.
-    fn proven(&mut self, proof: &str, volume: &VolumeRestore) -> Option<Filled> {
-        let subject = format!("{}/{}", volume.namespace, volume.claim);
-        let said = self.restored.remove(&subject).filter(|said| said.proof == proof)?;
-        let problems = self.problems.iter().filter(|(of, _)| *of == subject).map(|(_, problem)| Problem {
-            subject: format!("{subject}:{}", problem.subject),
-            ..problem.clone()
-        });
-        Some(Filled { problems: problems.collect(), ..said.filled })
-    }
-
-    fn reason(&self, followed: &Result<Followed>) -> String {
-        match (&self.failed, followed) {
-            (Some(message), _) => message.clone(),
-            (None, Ok(Followed::Ended { code, message })) => {
-                format!("it ended with exit code {code} ({message})")
-            }
-            (None, Ok(Followed::Gone)) => "its pod was deleted".to_owned(),
-            (None, Err(error)) => error.to_string(),
-        }
-    }
-}
-
-impl Observed for Listener<'_> {
-    fn event(&mut self, event: Event) -> BoxFuture<'_, Result<()>> {
-        match event {
-            Event::Progress { entries, bytes, bytes_moved, .. } => (self.context.progress)(FillProgress {
-                group: self.group.to_owned(),
-                entries,
-                bytes,
-                bytes_written: bytes_moved,
-            }),
-            Event::Problem { namespace, claim, problem } => {
-                self.problems.push((format!("{namespace}/{claim}"), problem));
-            }
-            Event::Restored { namespace, claim, entries, bytes, bytes_written, proof } => {
-                let filled = Filled { entries, bytes, bytes_written, problems: Vec::new() };
-                self.restored.insert(format!("{namespace}/{claim}"), Said { proof, filled });
-            }
-            Event::Failed { message, .. } => self.failed = Some(message),
-            Event::Phase { .. } | Event::Captured { .. } => {}
-        }
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn again(&mut self) {
-        self.restored.clear();
-        self.problems.clear();
-        self.failed = None;
     }
 }

@@ -29,6 +29,7 @@ fn context() -> RestoreContext {
             &holdfast_vault::RepositoryPassword::new("p"),
         ),
         restored_from: "20261122t101500-3fa9c1".into(),
+        verify: false,
         progress: std::sync::Arc::new(|_| {}),
     }
 }

@@ -349,25 +349,7 @@ impl Driver<'_> {
             let Some(pod) = source.and_then(|source| source.pod.as_ref()) else {
                 return std::future::pending().await;
             };
-            let ending = |seen: Option<&Value>| {
-                seen.is_none_or(|seen| {
-                    seen["metadata"]["uid"] != pod.uid.as_str()
-                        || seen["metadata"]["deletionTimestamp"].is_string()
-                        || seen["status"]["phase"] == "Failed"
-                        || seen["status"]["phase"] == "Succeeded"
-                })
-            };
-            let (pods, deadline) = (kinds::pods(), self.shared.settings.deadline);
-            let what = "its pod to end";
-            let waited = self
-                .shared
-                .cluster
-                .wait(&pods, Some(&pod.namespace), &pod.name, what, deadline, ending)
-                .await;
-            if waited.is_err() {
-                // Whatever keeps us from seeing the pod does not end the capture.
-                std::future::pending().await
-            }
+            source::ended(&self.shared.cluster, pod, self.shared.settings.deadline).await
         })
     }
 

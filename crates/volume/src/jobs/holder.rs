@@ -1,4 +1,4 @@
-//! A pod of ours in the application's namespace that keeps a claim mounted while it is captured.
+//! A pod of ours in the application's namespace that keeps a claim mounted while a mover works on it.
 
 use std::time::Duration;
 
@@ -13,21 +13,26 @@ use crate::settings::MoverSettings;
 use crate::system::network_policies;
 
 /// A holder pod that runs, or is about to.
-pub(super) struct Holder {
+pub(crate) struct Holder {
     namespace: String,
     name: String,
 }
 
 impl Holder {
     /// The holder of this run and claim, whether it is there or not.
-    pub(super) fn of(run: &RunId, request: &CaptureRequest) -> Holder {
+    pub(crate) fn of(run: &RunId, request: &CaptureRequest) -> Holder {
         let name = manifest::name("holdfast-holder", &[run.as_str(), &request.claim]);
         Holder { namespace: request.namespace.clone(), name }
     }
 
+    /// Name of the pod.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Makes the pod and waits until it has the claim mounted. The policy that cuts it off the
     /// network comes first.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         cluster: &Cluster,
         settings: &MoverSettings,
         run: &RunId,
@@ -80,7 +85,7 @@ impl Holder {
     }
 
     /// Removes the pod and its policy and waits until the claim is let go of.
-    pub(super) fn end<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, ()> {
+    pub(crate) fn end<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let (pods, namespace) = (kinds::pods(), Some(self.namespace.as_str()));
             // What cannot be removed now is labelled, ends by its deadline, and is swept.

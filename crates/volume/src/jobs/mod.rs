@@ -8,13 +8,14 @@
 //! Whether a volume was captured is read from the vault: a snapshot of this run and claim.
 
 mod claim;
+mod fillings;
 mod follow;
-mod holder;
+pub(crate) mod holder;
 mod launch;
 mod parents;
 mod slots;
 mod snapshot;
-mod source;
+pub(crate) mod source;
 
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ use crate::snapshots::{Choice, SnapshotClasses};
 use crate::system;
 
 pub use crate::manifest::Placement;
+pub use fillings::Filled;
+pub(crate) use fillings::Fillings;
 pub(crate) use follow::{Followed, Observed, follow};
 pub(crate) use launch::{Launch, end};
 use slots::Slots;

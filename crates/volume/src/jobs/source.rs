@@ -1,6 +1,9 @@
 //! Where the bytes of a claim can be read: the directory on a node where the kubelet has mounted
 //! its volume, or the path of a hostPath volume that an administrator allowed.
 
+use std::time::Duration;
+
+use futures::future::BoxFuture;
 use holdfast_cluster::{Cluster, ListOptions, kinds};
 use holdfast_model::Problem;
 use holdfast_model::label;
@@ -15,38 +18,38 @@ const KWOK: &str = "kwok.x-k8s.io/node";
 
 /// A claim with the volume it is bound to.
 #[derive(Debug, Clone)]
-pub(super) struct BoundClaim {
-    pub(super) claim: Value,
-    pub(super) volume: Value,
+pub(crate) struct BoundClaim {
+    pub(crate) claim: Value,
+    pub(crate) volume: Value,
 }
 
 impl BoundClaim {
     /// Whether it is a raw block device.
-    pub(super) fn is_block(&self) -> bool {
+    pub(crate) fn is_block(&self) -> bool {
         self.claim["spec"]["volumeMode"] == "Block"
     }
 }
 
 /// A directory on a node that holds a claim's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) node: String,
-    pub(super) directory: String,
-    pub(super) method: CaptureMethod,
+pub(crate) struct Source {
+    pub(crate) node: String,
+    pub(crate) directory: String,
+    pub(crate) method: CaptureMethod,
     /// The pod whose mount it is; it must not be kept from ending.
-    pub(super) pod: Option<SourcePod>,
+    pub(crate) pod: Option<SourcePod>,
 }
 
 /// A pod that has a claim mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SourcePod {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
+pub(crate) struct SourcePod {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
 }
 
 /// How a claim can be read.
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Here.
     Source(Source),
     /// A pod of ours has to mount it first.
@@ -54,7 +57,7 @@ pub(super) enum Found {
 }
 
 /// The claim and its volume.
-pub(super) async fn bound(cluster: &Cluster, namespace: &str, name: &str) -> Result<BoundClaim, Problem> {
+pub(crate) async fn bound(cluster: &Cluster, namespace: &str, name: &str) -> Result<BoundClaim, Problem> {
     let subject = format!("{namespace}/{name}");
     let failed = |error: holdfast_cluster::Error| Problem::new(error.code(), &subject, error.to_string());
     let claim =
@@ -82,19 +85,40 @@ pub(super) async fn find(
     bound: &BoundClaim,
     settings: &MoverSettings,
 ) -> Result<Found, Problem> {
+    let users = users(cluster, bound).await?;
+    among(cluster, bound, users.iter(), settings).await
+}
+
+/// The pods that use the claim and have not ended, in the order of their names.
+pub(crate) async fn users(cluster: &Cluster, bound: &BoundClaim) -> Result<Vec<Value>, Problem> {
     let namespace = bound.claim["metadata"]["namespace"].as_str().unwrap_or_default();
     let claim = bound.claim["metadata"]["name"].as_str().unwrap_or_default();
-    let subject = format!("{namespace}/{claim}");
-    let failed = |error: holdfast_cluster::Error| Problem::new(error.code(), &subject, error.to_string());
-    let pods =
-        cluster.list_all(&kinds::pods(), ListOptions::in_namespace(namespace)).await.map_err(failed)?;
-    let mut pods: Vec<Value> =
-        pods.iter().filter_map(|pod| pod.parse().ok()).filter(|pod| mounts(pod, claim)).collect();
-    pods.sort_by_key(|pod| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+    let listed = cluster.list_all(&kinds::pods(), ListOptions::in_namespace(namespace)).await;
+    let pods = listed.map_err(|error| Problem::new(error.code(), bound.subject(), error.to_string()))?;
+    let has_ended = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let mut users: Vec<Value> = pods
+        .iter()
+        .filter_map(|pod| pod.parse().ok())
+        .filter(|pod| mounts(pod, claim) && !has_ended(pod))
+        .collect();
+    users.sort_by_key(|pod| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+    Ok(users)
+}
+
+/// Finds which of these pods has the claim mounted where a mover can reach it.
+pub(crate) async fn among(
+    cluster: &Cluster,
+    bound: &BoundClaim,
+    pods: impl Iterator<Item = &Value>,
+    settings: &MoverSettings,
+) -> Result<Found, Problem> {
+    let subject = bound.subject();
     let mut unusable = None;
-    for pod in pods.iter().filter(|pod| is_running(pod)) {
+    for pod in pods.filter(|pod| is_running(pod)) {
         let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-        let node = cluster.get(&kinds::nodes(), None, node).await.map_err(failed)?.unwrap_or_default();
+        let node = cluster.get(&kinds::nodes(), None, node).await;
+        let node = node.map_err(|error| Problem::new(error.code(), &subject, error.to_string()))?;
+        let node = node.unwrap_or_default();
         match refuse_node(&node, &subject) {
             None => return source(bound, pod, &node, settings, &subject).map(Found::Source),
             Some(problem) => unusable = Some(problem),
@@ -106,23 +130,81 @@ pub(super) async fn find(
     }
 }
 
+impl BoundClaim {
+    /// `namespace/claim`.
+    pub(crate) fn subject(&self) -> String {
+        let part = |key: &str| self.claim["metadata"][key].as_str().unwrap_or_default();
+        format!("{}/{}", part("namespace"), part("name"))
+    }
+}
+
+/// How a pod uses a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A container may write to it.
+    Writes,
+    /// Its containers may only read it, but the kubelet has mounted it for writing.
+    Reads,
+    /// It is mounted for reading only.
+    ReadOnly,
+}
+
+/// How a pod that mounts the claim uses it.
+pub(crate) fn usage(pod: &Value, claim: &str) -> Use {
+    let Some((name, volume)) = volume_of(pod, claim) else { return Use::Writes };
+    if volume["persistentVolumeClaim"]["readOnly"] == true {
+        return Use::ReadOnly;
+    }
+    match mounts_of(pod, &name).any(|mount| mount["readOnly"] != true) {
+        true => Use::Writes,
+        false => Use::Reads,
+    }
+}
+
+/// Returns when the pod is to end: a mount that a mover holds would keep the volume from being
+/// detached. Whoever cannot see the pod is never told.
+pub(crate) fn ended<'a>(cluster: &'a Cluster, pod: &'a SourcePod, within: Duration) -> BoxFuture<'a, ()> {
+    Box::pin(async move {
+        let ending = |seen: Option<&Value>| {
+            seen.is_none_or(|seen| {
+                seen["metadata"]["uid"] != pod.uid.as_str()
+                    || seen["metadata"]["deletionTimestamp"].is_string()
+                    || seen["status"]["phase"] == "Failed"
+                    || seen["status"]["phase"] == "Succeeded"
+            })
+        };
+        let pods = kinds::pods();
+        let waited =
+            cluster.wait(&pods, Some(&pod.namespace), &pod.name, "its pod to end", within, ending).await;
+        if waited.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
 /// Whether the kubelet mounts the claim for this pod: it does so for volumes that a container uses.
 fn mounts(pod: &Value, claim: &str) -> bool {
-    let spec = &pod["spec"];
+    volume_of(pod, claim).is_some_and(|(name, _)| mounts_of(pod, &name).next().is_some())
+}
+
+/// The pod's volume that is the claim, and its name.
+fn volume_of<'a>(pod: &'a Value, claim: &str) -> Option<(String, &'a Value)> {
     let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let volume = list(&spec["volumes"]).into_iter().find_map(|volume| {
+    pod["spec"]["volumes"].as_array()?.iter().find_map(|volume| {
         let name = volume["name"].as_str()?.to_owned();
         let direct = volume["persistentVolumeClaim"]["claimName"] == claim;
         let ephemeral = volume["ephemeral"].is_object() && format!("{pod_name}-{name}") == claim;
-        (direct || ephemeral).then_some(name)
-    });
-    volume.is_some_and(|volume| {
-        list(&spec["containers"])
-            .iter()
-            .flat_map(|container| list(&container["volumeMounts"]))
-            .any(|mount| mount["name"] == volume.as_str())
+        (direct || ephemeral).then_some((name, volume))
     })
+}
+
+/// The mounts of a volume in all containers, those that run before the others as well.
+fn mounts_of<'a>(pod: &'a Value, volume: &'a str) -> impl Iterator<Item = &'a Value> {
+    let containers = ["containers", "initContainers", "ephemeralContainers"]
+        .into_iter()
+        .filter_map(|kind| pod["spec"][kind].as_array());
+    let mounts = containers.flatten().filter_map(|container| container["volumeMounts"].as_array());
+    mounts.flatten().filter(move |mount| mount["name"] == volume)
 }
 
 /// A pod whose volumes are mounted and will stay so for now.
@@ -322,10 +404,24 @@ mod tests {
         let mut unused = pod("data");
         unused["spec"]["containers"][0]["volumeMounts"] = json!([]);
         assert!(!mounts(&unused, "data"));
+        unused["spec"]["initContainers"] = json!([{"volumeMounts": [{"name": "data"}]}]);
+        assert!(mounts(&unused, "data"));
         let mut ending = pod("data");
         assert!(is_running(&ending));
         ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         assert!(!is_running(&ending));
+    }
+
+    #[test]
+    fn whoever_may_write_is_told_from_whoever_reads() {
+        assert_eq!(usage(&pod("data"), "data"), Use::Writes);
+        let mut reads = pod("data");
+        reads["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] = json!(true);
+        assert_eq!(usage(&reads, "data"), Use::Reads);
+        reads["spec"]["initContainers"] = json!([{"volumeMounts": [{"name": "data"}]}]);
+        assert_eq!(usage(&reads, "data"), Use::Writes);
+        reads["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = json!(true);
+        assert_eq!(usage(&reads, "data"), Use::ReadOnly);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use holdfast_model::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::files::Verified;
 
 /// Where a capture is. Later phases are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +94,15 @@ pub enum Event {
         bytes: u64,
         /// Bytes written.
         bytes_written: u64,
+        /// Entries made, written to, or given other attributes.
+        #[serde(default)]
+        changed: u64,
+        /// Entries removed.
+        #[serde(default)]
+        deleted: u64,
+        /// What was read back, if anything was to be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verified: Option<Verified>,
         /// Shows that whoever says so held the repository's key: a simulated pod does not.
         proof: String,
     },

@@ -34,8 +34,8 @@ pub use event::{Event, Phase};
 pub use report::CaptureReport;
 pub(crate) use restore::proof;
 pub use spec::{
-    BlockRestore, BlockSource, CaptureMode, CaptureWork, MoverSpec, Prior, RestoreMode, RestoreWork,
-    SPEC_VERSION, VolumeRestore, Work,
+    BlockRestore, BlockSource, CaptureMode, CaptureWork, FileMode, FileRestore, MoverSpec, RestoreMode,
+    RestoreWork, SPEC_VERSION, VolumeRestore, Wanted, Work,
 };
 
 const FAILED: u8 = 1;

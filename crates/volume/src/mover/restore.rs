@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_model::RunId;
-use holdfast_vault::{Reader, Snapshot};
+use holdfast_vault::{Reader, Repository, Snapshot};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::capture::blocking;
 use super::event::{self, Event};
 use super::gate::Stop;
-use super::spec::{BlockRestore, MoverSpec, Prior, RestoreMode, RestoreWork, VolumeRestore};
+use super::spec::{BlockRestore, FileMode, MoverSpec, RestoreMode, RestoreWork, VolumeRestore};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::restored::Restored;
@@ -26,20 +26,24 @@ pub(super) async fn run(spec: &MoverSpec, work: RestoreWork, stop: &Arc<Stop>) -
     let filling = Filling { reader: &reader, work: &work, stop, progress: &progress };
     for volume in &work.volumes {
         let snapshot = repository.snapshot(&volume.snapshot).await?;
-        let mode = match volume.prior {
-            Prior::Nothing => files::RestoreMode::New,
-            Prior::Anything => EXACTLY,
-            Prior::Snapshot(base) => match repository.snapshot(&base).await {
-                Ok(base) => files::RestoreMode::Delta { base: base.tree },
-                // What it holds is still there; it is only not known by heart any more.
-                Err(error) if error.is_not_found() => EXACTLY,
-                Err(error) => return Err(error.into()),
-            },
-        };
+        let mode = mode(&repository, volume).await?;
         let restored = filling.fill(snapshot, volume, mode).await?;
         tell(spec, volume, &restored);
     }
     Ok(())
+}
+
+async fn mode(repository: &Repository, volume: &VolumeRestore) -> Result<files::RestoreMode> {
+    Ok(match volume.files.mode {
+        FileMode::New => files::RestoreMode::New,
+        FileMode::Exact { extras, compare } => files::RestoreMode::Exact { extras, compare },
+        FileMode::Delta { base } => match repository.snapshot(&base).await {
+            Ok(base) => files::RestoreMode::Delta { base: base.tree },
+            // What it holds is still there; it is only not known by heart any more.
+            Err(error) if error.is_not_found() => EXACTLY,
+            Err(error) => return Err(error.into()),
+        },
+    })
 }
 
 /// What is there comes to be as in the snapshot, and the rest goes.
@@ -66,7 +70,16 @@ impl Filling<'_> {
         match volume.mode {
             RestoreMode::Files => {
                 let RestoreWork { devices, setuid, .. } = *self.work;
-                let options = files::RestoreOptions { mode, devices, setuid, stop, ..Default::default() };
+                let options = files::RestoreOptions {
+                    mode,
+                    select: volume.files.selection()?.map(Arc::new),
+                    at: volume.files.at.clone().into_bytes(),
+                    verify: volume.files.verify,
+                    devices,
+                    setuid,
+                    stop,
+                    ..Default::default()
+                };
                 let restore =
                     move || files::restore_volume(&reader, &runtime, &snapshot, &path, &options, &progress);
                 blocking(restore).await
@@ -93,6 +106,9 @@ fn tell(spec: &MoverSpec, volume: &VolumeRestore, restored: &Restored) {
         entries: restored.entries,
         bytes: restored.bytes,
         bytes_written: restored.bytes_written,
+        changed: restored.changed,
+        deleted: restored.deleted,
+        verified: restored.verified,
     });
 }
 
@@ -126,6 +142,7 @@ async fn say(progress: Arc<Progress>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mover::FileRestore;
 
     #[test]
     fn a_proof_is_of_one_key_run_and_volume() {
@@ -134,8 +151,8 @@ mod tests {
             claim: claim.into(),
             snapshot: holdfast_vault::SnapshotId::of(b"s"),
             path: "/volume".into(),
-            prior: Prior::Nothing,
             mode: RestoreMode::Files,
+            files: FileRestore::default(),
         };
         let run: RunId = "r1".parse().unwrap();
         let this = proof("key", &run, &volume("data"));

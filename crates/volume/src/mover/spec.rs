@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocks::Before;
 use crate::error::{Error, Result};
+use crate::files::{Compare, Extras, Selection, Verify};
 use crate::settings::RepositoryAccess;
 
 /// Version of the form of [`MoverSpec`]; a mover refuses any other.
@@ -162,32 +163,84 @@ pub struct VolumeRestore {
     pub claim: String,
     /// The snapshot that holds it.
     pub snapshot: SnapshotId,
-    /// Directory of the new volume in the mover, or the device.
+    /// Directory of the volume in the mover, or the device.
     pub path: PathBuf,
     /// As what it is restored; files where the control side does not say.
     #[serde(default, skip_serializing_if = "RestoreMode::is_files")]
     pub mode: RestoreMode,
-    /// What the volume holds before.
-    #[serde(default, skip_serializing_if = "Prior::is_nothing")]
-    pub prior: Prior,
+    /// How its files are restored; into a new volume where the control side does not say.
+    #[serde(default, skip_serializing_if = "FileRestore::is_new")]
+    pub files: FileRestore,
 }
 
-/// What a volume holds before it is restored.
+/// How the files of one volume are restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FileRestore {
+    /// What is done about what is there already.
+    pub mode: FileMode,
+    /// What is restored; all if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub select: Vec<Wanted>,
+    /// A directory of the volume that is restored into instead of the volume's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub at: String,
+    /// What is read back at the end.
+    #[serde(default)]
+    pub verify: Verify,
+}
+
+/// What is done about what is in the volume already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Prior {
-    /// Nothing, or what an earlier run of the same restore left.
+#[serde(rename_all = "kebab-case")]
+pub enum FileMode {
+    /// Into a new volume.
     #[default]
-    Nothing,
-    /// Anything. What is not in the snapshot is removed.
-    Anything,
-    /// Exactly what this snapshot has.
-    Snapshot(SnapshotId),
+    New,
+    /// Onto whatever is there.
+    Exact {
+        /// What becomes of what the snapshot does not have.
+        extras: Extras,
+        /// What tells that a file differs.
+        compare: Compare,
+    },
+    /// Onto what is known to be the volume of another snapshot.
+    Delta {
+        /// The other snapshot.
+        base: SnapshotId,
+    },
 }
 
-impl Prior {
-    fn is_nothing(&self) -> bool {
-        *self == Prior::Nothing
+/// Files that are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// The entry at this path, in the bytes of the file system.
+    Path(Vec<u8>),
+    /// What this pattern matches.
+    Pattern(String),
+}
+
+impl FileRestore {
+    fn is_new(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is selected; `None` if all is restored.
+    ///
+    /// # Errors
+    /// A pattern that is none.
+    pub fn selection(&self) -> Result<Option<Selection>> {
+        let mut selection = Selection::default();
+        for wanted in &self.select {
+            match wanted {
+                Wanted::Path(path) => selection.add_path(path),
+                Wanted::Pattern(pattern) => selection
+                    .add_pattern(pattern)
+                    .map_err(|invalid| Error::Spec { reason: invalid.to_string() })?,
+            }
+        }
+        Ok((!self.select.is_empty()).then_some(selection))
     }
 }
 
@@ -294,6 +347,22 @@ mod tests {
             assert_eq!(serde_json::from_value::<CaptureMode>(said).unwrap(), mode);
         }
         assert!(serde_json::from_value::<CaptureMode>(json!({"blocks": "some"})).is_err());
+    }
+
+    #[test]
+    fn instructions_that_do_not_say_how_are_of_a_new_volume() {
+        let volume = serde_json::json!({"namespace": "shop", "claim": "data", "snapshot": "00".repeat(32), "path": "/v"});
+        let restore: VolumeRestore = serde_json::from_value(volume.clone()).unwrap();
+        assert_eq!(restore.files, FileRestore::default());
+        assert_eq!(serde_json::to_value(&restore).unwrap(), volume);
+        let files = FileRestore {
+            mode: FileMode::Exact { extras: Extras::Delete, compare: Compare::Content },
+            select: vec![Wanted::Path(b"a/\xff".to_vec()), Wanted::Pattern("*.conf".into())],
+            at: "here".into(),
+            verify: Verify::All,
+        };
+        let said = serde_json::to_string(&VolumeRestore { files: files.clone(), ..restore }).unwrap();
+        assert_eq!(serde_json::from_str::<VolumeRestore>(&said).unwrap().files, files);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::record::{self, Side};
 use super::standing::Standing;
 use super::{Leg, Synced, saved};
 use crate::error::{Error, Result};
+use crate::files::{Compare, Extras};
 use crate::handover::{ClaimRestore, Target, discard_mover, run_mover};
-use crate::mover::Prior;
+use crate::mover::FileMode;
 use crate::settings::MoverSettings;
 use crate::snapshots::{Choice, SnapshotClasses};
 
@@ -109,13 +110,13 @@ async fn forward(
 ) -> Result<Synced> {
     let base = holds(standing);
     let half_way = standing["metadata"]["annotations"][record::APPLYING].is_string();
-    let prior = match base {
-        Some(base) => Prior::Snapshot(base),
-        None if half_way => Prior::Anything,
-        None => Prior::Nothing,
+    let mode = match base {
+        Some(base) => FileMode::Delta { base },
+        None if half_way => FileMode::Exact { extras: Extras::Delete, compare: Compare::Times },
+        None => FileMode::New,
     };
     note(cluster, standing, &record::applying(claim)).await?;
-    let target = Target { claim: name(standing), restore: claim, prior };
+    let target = Target { claim: name(standing), restore: claim, mode };
     let context = leg.context();
     let filled = run_mover(cluster, settings, &context, &mover_name(leg, claim), &[target]).await?;
     let filled = filled.into_iter().next().unwrap_or_else(|| Err(failed(claim, "its mover said nothing")))?;

@@ -26,7 +26,8 @@ pub use promote::{end, promote, whole};
 pub use standing::{Holds, Standing, standing};
 
 use crate::error::{Error, Result};
-use crate::handover::{ClaimRestore, FillProgress, Filled, RestoreContext};
+use crate::handover::{ClaimRestore, FillProgress, RestoreContext};
+use crate::jobs::Filled;
 use crate::settings::{MoverSettings, RepositoryAccess};
 use crate::snapshots::SnapshotClasses;
 use crate::system;
@@ -56,6 +57,7 @@ impl Leg {
             run: self.run.clone(),
             access: self.access.clone(),
             restored_from: self.point.to_string(),
+            verify: false,
             progress: Arc::clone(&self.progress),
         }
     }

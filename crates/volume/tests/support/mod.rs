@@ -5,18 +5,21 @@
 
 pub mod blocks;
 pub mod listing;
+pub mod mutation;
 pub mod restic;
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_vault::{
-    BlobId, CreateOptions, Credentials, Repository, RepositoryPassword, Snapshot, SnapshotId, Store,
-    StoreOptions, WriterOptions,
+    BlobId, CreateOptions, Credentials, Node, Repository, RepositoryPassword, Snapshot, SnapshotId, Store,
+    StoreOptions, Tree, WriterOptions,
 };
 use holdfast_volume::Result;
 use holdfast_volume::files::{
-    self, CaptureOptions, Captured, Gate, NoGate, ParentTree, Progress, RestoreOptions, Restored,
+    self, CaptureOptions, Captured, Compare, Extras, Gate, NoGate, ParentTree, Progress, RestoreMode,
+    RestoreOptions, Restored,
 };
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -71,6 +74,21 @@ impl Bench {
         options: CaptureOptions,
         gate: impl Gate + Send + 'static,
     ) -> Result<Stored> {
+        self.store(parent, options, gate, "{}").await
+    }
+
+    /// Captures the volume with this beside it as what its capture met.
+    pub async fn capture_reporting(&self, report: &str) -> Stored {
+        self.store(None, CaptureOptions::default(), NoGate, report).await.unwrap()
+    }
+
+    async fn store(
+        &self,
+        parent: Option<&Stored>,
+        options: CaptureOptions,
+        gate: impl Gate + Send + 'static,
+        report: &str,
+    ) -> Result<Stored> {
         let writer = self.repository.writer(WriterOptions::default()).await?;
         let parent = match parent {
             Some(parent) => ParentTree::of(&self.repository.reader().await?, &parent.snapshot).await?,
@@ -78,11 +96,11 @@ impl Bench {
         };
         // A second later than anything that was written before: see ParentTree.
         let started = now();
-        let (root, walking) = (self.volume(), writer.clone());
+        let (root, walking, report) = (self.volume(), writer.clone(), report.to_owned());
         let captured = tokio::task::spawn_blocking(move || {
             let captured =
                 files::capture(&root, &walking, parent.as_ref(), &options, &gate, &Progress::default())?;
-            let tree = captured.root_tree(&walking, b"{}")?;
+            let tree = captured.root_tree(&walking, report.as_bytes())?;
             holdfast_volume::Result::Ok((captured, tree))
         });
         let (captured, tree) = match captured.await.unwrap() {
@@ -99,43 +117,97 @@ impl Bench {
         Ok(Stored { id, snapshot, captured, stats })
     }
 
+    /// Flips a bit in the middle of the largest file of the vault.
+    pub fn damage(&self) {
+        let packs = std::fs::read_dir(self.vault().join("data")).unwrap();
+        let packs = packs.flat_map(|dir| std::fs::read_dir(dir.unwrap().path()).unwrap());
+        let largest = packs.map(|pack| pack.unwrap()).max_by_key(|pack| pack.metadata().unwrap().len());
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(largest.unwrap().path()).unwrap();
+        let (middle, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
+        file.read_exact_at(&mut byte, middle).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    }
+
+    /// The same volume with one more node at its root.
+    pub async fn with_node(&self, stored: &Stored, node: Node) -> Stored {
+        let reader = self.repository.reader().await.unwrap();
+        let mut tree = Tree::clone(&*reader.tree(&stored.captured.root.subtree.unwrap()).await.unwrap());
+        tree.nodes.push(node);
+        let writer = self.repository.writer(WriterOptions::default()).await.unwrap();
+        let (storing, mut captured) = (writer.clone(), stored.captured.clone());
+        let stored_tree = tokio::task::spawn_blocking(move || {
+            captured.root.subtree = Some(storing.tree(&tree).unwrap());
+            (captured.root_tree(&storing, b"{}").unwrap(), captured)
+        });
+        let (tree, captured) = stored_tree.await.unwrap();
+        let snapshot = Snapshot { tree, ..stored.snapshot.clone() };
+        let id = writer.commit(snapshot.clone()).await.unwrap();
+        let stats = writer.close().await.unwrap();
+        Stored { id, snapshot, captured, stats }
+    }
+
     /// Restores a captured volume into the target.
     pub async fn restore(&self, stored: &Stored) -> Restored {
         self.restore_with(stored, all()).await.unwrap()
     }
 
     pub async fn restore_with(&self, stored: &Stored, options: RestoreOptions) -> Result<Restored> {
-        let reader = self.repository.reader().await?;
-        let (snapshot, target, runtime) = (stored.snapshot.clone(), self.target(), Handle::current());
-        tokio::task::spawn_blocking(move || {
-            files::restore_volume(
-                &reader,
-                &runtime,
-                &snapshot,
-                &target,
-                &options,
-                &Arc::new(Progress::default()),
-            )
-        })
-        .await
-        .unwrap()
+        self.restore_to(&self.target(), stored, options).await
+    }
+
+    pub async fn restore_to(
+        &self,
+        target: &Path,
+        stored: &Stored,
+        options: RestoreOptions,
+    ) -> Result<Restored> {
+        restore_snapshot(&self.repository, &stored.snapshot, target, options).await
     }
 
     /// Restores the entries of any tree into the target.
     pub async fn restore_tree(&self, tree: BlobId) -> Restored {
+        self.restore_tree_with(tree, all()).await
+    }
+
+    pub async fn restore_tree_with(&self, tree: BlobId, options: RestoreOptions) -> Restored {
         let reader = self.repository.reader().await.unwrap();
         let (target, runtime) = (self.target(), Handle::current());
         tokio::task::spawn_blocking(move || {
-            files::restore(&reader, &runtime, &tree, &target, &all(), &Arc::new(Progress::default())).unwrap()
+            files::restore(&reader, &runtime, &tree, &target, &options, &Arc::new(Progress::default()))
+                .unwrap()
         })
         .await
         .unwrap()
     }
 }
 
+/// Restores a volume.
+pub async fn restore_snapshot(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    target: &Path,
+    options: RestoreOptions,
+) -> Result<Restored> {
+    let reader = repository.reader().await?;
+    let (snapshot, target, runtime) = (snapshot.clone(), target.to_owned(), Handle::current());
+    let restore =
+        move || files::restore_volume(&reader, &runtime, &snapshot, &target, &options, &Arc::default());
+    tokio::task::spawn_blocking(restore).await.unwrap()
+}
+
 /// Everything an administrator can allow, without waiting for the disk.
 pub fn all() -> RestoreOptions {
     RestoreOptions { devices: true, setuid: true, sync: false, ..RestoreOptions::default() }
+}
+
+/// What makes the target exactly what a snapshot has.
+pub fn exact(compare: Compare) -> RestoreOptions {
+    RestoreOptions { mode: RestoreMode::Exact { extras: Extras::Delete, compare }, ..all() }
+}
+
+/// What updates a target that holds `base`.
+pub fn delta(base: &Stored) -> RestoreOptions {
+    RestoreOptions { mode: RestoreMode::Delta { base: base.snapshot.tree }, ..all() }
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test is an edge")]

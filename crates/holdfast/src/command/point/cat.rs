@@ -1,19 +1,16 @@
-//! `holdfast point cat`: an object as it was captured, or a file of a volume.
+//! `holdfast point cat`: an object as it was captured.
 
-use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use clap::Args;
 use holdfast_model::{ObjectRef, Outcome};
 use holdfast_protect::point::{self, ObjectEntry, OpenPoint};
-use holdfast_vault::NodeKind;
 use serde_json::Value;
 
-use super::claim::{self, ClaimRef};
 use super::ls::is_called;
 use crate::error::Error;
 use crate::interrupt;
-use crate::points::{Chosen, PointRef};
+use crate::points::PointRef;
 use crate::session::Session;
 
 /// Prints what is in a point.
@@ -23,17 +20,13 @@ pub(crate) struct Cat {
     #[arg(value_name = "POINT")]
     point: PointRef,
 
-    /// KIND/NAME of an object, or with --claim the path of a file
+    /// KIND/NAME of an object
     #[arg(value_name = "WHAT")]
     what: String,
 
     /// Namespace of the object
-    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "claim")]
+    #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-
-    /// A file of this volume instead of an object
-    #[arg(long, value_name = "NAMESPACE/CLAIM")]
-    claim: Option<ClaimRef>,
 }
 
 /// An object as the user names it: `KIND/NAME`.
@@ -53,7 +46,7 @@ impl FromStr for Wanted {
             }
             _ => Err(Error::Usage {
                 what: format!("`{text}` names no object"),
-                hint: "use KIND/NAME, e.g. deployment/web -n shop; for a file add --claim NAMESPACE/CLAIM",
+                hint: "use KIND/NAME, e.g. deployment/web -n shop; files of volumes are printed by `holdfast files cat`",
             }),
         }
     }
@@ -62,14 +55,10 @@ impl FromStr for Wanted {
 impl Cat {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
         interrupt::query(async || {
-            let wanted = if self.claim.is_none() { Some(self.what.parse::<Wanted>()?) } else { None };
+            let wanted = self.what.parse::<Wanted>()?;
             let chosen = session.find_point(&self.point).await?;
             let open = point::open(&chosen.repository, &chosen.summary).await?;
-            match (&self.claim, wanted) {
-                (None, Some(wanted)) => self.object(session, &wanted, &open).await?,
-                (Some(claim), _) => self.file(claim, &chosen, &open).await?,
-                (None, None) => {}
-            }
+            self.object(session, &wanted, &open).await?;
             Ok(Outcome::Completed)
         })
     }
@@ -126,22 +115,4 @@ impl Cat {
             }
         }
     }
-
-    async fn file(&self, claim: &ClaimRef, chosen: &Chosen, open: &OpenPoint) -> anyhow::Result<()> {
-        let root = claim.root(&chosen.repository, open).await?;
-        match claim::node(open, &root, &self.what).await? {
-            Some(node) if node.kind == NodeKind::File => Ok(open.reader.file(&node, &mut stdout()?).await?),
-            other => {
-                let what = other.map_or("dir", |node| node.kind.as_str());
-                let what = format!("`{}` is not a file but a {what}", self.what);
-                Err(Error::Usage { what, hint: "`holdfast point ls POINT --claim` lists directories" }.into())
-            }
-        }
-    }
-}
-
-/// Standard output as a file: its errors are not kept back in a buffer.
-fn stdout() -> std::io::Result<tokio::fs::File> {
-    let descriptor = std::io::stdout().as_fd().try_clone_to_owned()?;
-    Ok(tokio::fs::File::from_std(descriptor.into()))
 }

@@ -7,7 +7,6 @@ use crate::points::PointRef;
 use crate::session::Session;
 
 mod cat;
-mod claim;
 mod diff;
 mod ls;
 mod show;
@@ -17,9 +16,9 @@ mod show;
 pub(crate) enum Command {
     /// Show what a point says of itself
     Show(Named),
-    /// List the objects of a point, or the files of one of its volumes
+    /// List the objects of a point
     Ls(ls::Ls),
-    /// Print an object of a point, or a file of one of its volumes
+    /// Print an object of a point
     Cat(cat::Cat),
     /// Compare two points, object by object
     Diff(diff::Diff),

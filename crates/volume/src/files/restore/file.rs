@@ -171,11 +171,13 @@ impl RestoredFile {
             return Ok(());
         }
         let completed = self.finish(session);
-        if completed.is_ok() {
+        if let Ok(is_whole) = completed {
             session.progress.entry(self.size);
-            session.has_changed();
+            if is_whole {
+                session.has_changed();
+            }
         }
-        self.settle(session, completed)
+        self.settle(session, completed.map(drop))
     }
 
     fn settle(&self, session: &Session, result: Result<(), Errno>) -> Result<(), Errno> {
@@ -215,12 +217,13 @@ impl RestoredFile {
         Ok(())
     }
 
-    fn finish(&self, session: &Session) -> Result<(), Errno> {
-        if self.staged.is_some() && self.is_incomplete() {
+    /// `false` if it was left as it is, because not all of it could be had.
+    fn finish(&self, session: &Session) -> Result<bool, Errno> {
+        if self.is_incomplete() && session.is_in_place() && !self.is_new() {
             // What is there stays: it is better than a part of what should be.
             self.unstage();
             self.close(session, State::Done);
-            return Ok(());
+            return Ok(false);
         }
         let (fd, is_fresh) = self.open(session)?;
         // A new file of one piece has its length unless that piece is a hole.
@@ -241,7 +244,14 @@ impl RestoredFile {
             session.replace(&self.target, staged, &self.node().name)?;
         }
         self.close(session, State::Done);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether there was nothing in its place.
+    fn is_new(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.staged.is_none()
+            && matches!(*state, State::Absent | State::Closed | State::Open { is_fresh: true, .. })
     }
 
     /// Sets its times, which say that its content is that of the snapshot: in place only when it is

@@ -49,10 +49,10 @@ use tokio::runtime::Handle;
 use super::Progress;
 use super::beneath::{Dir, Mounts};
 use super::stat;
+use super::stored::StoredVolume;
 use crate::error::{Error, Result};
 use crate::findings::Recorder;
 use crate::restored::{Restored, Verified};
-use crate::root;
 use batch::Batch;
 use spared::Spared;
 use target::Target;
@@ -130,17 +130,14 @@ pub fn restore_volume(
     options: &RestoreOptions,
     progress: &Arc<Progress>,
 ) -> Result<Restored> {
-    let (node, tree) = runtime.block_on(root::volume(reader, &snapshot.tree))?;
+    let stored = runtime.block_on(StoredVolume::of(reader, &snapshot.tree))?;
     let base = match options.mode {
-        RestoreMode::Delta { base } => Some(runtime.block_on(root::volume(reader, &base))?.1),
+        RestoreMode::Delta { base } => Some(runtime.block_on(StoredVolume::of(reader, &base))?.tree),
         RestoreMode::New | RestoreMode::Exact { .. } => None,
     };
+    let spared = Spared::of(&snapshot.excludes, &stored.findings)?;
     let is_part = options.select.is_some() || !options.at.is_empty();
-    let plan = Plan { tree, node: (!is_part).then_some(node), base };
-    let spared = match deletes(options) {
-        true => Spared::of(reader, runtime, snapshot)?,
-        false => Spared::default(),
-    };
+    let plan = Plan { tree: stored.tree, node: (!is_part).then_some(stored.node), base };
     let trusted_before = snapshot.time.checked_sub(TICK).unwrap_or(Timestamp::MIN);
     let session = Session::new(target, options, progress, spared, trusted_before)?;
     run(reader, runtime, &plan, session)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use holdfast_vault::BlobId;
+use serde::{Deserialize, Serialize};
 
 use crate::files::select::Selection;
 
@@ -41,7 +42,8 @@ pub enum RestoreMode {
 }
 
 /// What becomes of entries that the snapshot does not have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Extras {
     /// They stay.
     #[default]
@@ -52,7 +54,8 @@ pub enum Extras {
 }
 
 /// What tells that a file's content is that of the snapshot.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compare {
     /// Its size and time of last change; where these differ, its content chunk by chunk.
     #[default]
@@ -62,7 +65,8 @@ pub enum Compare {
 }
 
 /// What is read back and compared with the snapshot when all is restored and on disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verify {
     /// Nothing.
     #[default]

@@ -3,16 +3,12 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::Problem;
-use holdfast_vault::{BlobKind, Reader, Snapshot};
 use rustix::fs::FileType;
-use serde::Deserialize;
-use tokio::runtime::Handle;
 
 use super::target::Target;
 use super::{Session, staged};
-use crate::error::Result;
+use crate::files::Findings;
 use crate::files::capture::exclude::Excludes;
-use crate::files::{Findings, REPORT_FILE};
 
 /// Made by mkfs for fsck, at the root of its file systems alone.
 pub(super) const LOST_FOUND: &[u8] = b"lost+found";
@@ -27,30 +23,22 @@ pub(super) struct Spared {
     everything: Option<String>,
 }
 
-/// What is needed of the report beside the volume.
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    findings: Findings,
-}
-
 impl Spared {
-    /// What the capture of `snapshot` has left out.
-    pub(super) fn of(reader: &Reader, runtime: &Handle, snapshot: &Snapshot) -> Result<Self> {
-        let excludes = Some(Excludes::new(&snapshot.excludes)?);
-        let (mut unread, mut everything) = (BTreeSet::new(), None);
-        match runtime.block_on(report(reader, snapshot)) {
-            Ok(Some(Report { findings })) => {
+    /// What a capture with these excludes has left out, and what it could not read.
+    pub(super) fn of(excludes: &[String], findings: &Result<Findings, String>) -> crate::error::Result<Self> {
+        let excludes = Some(Excludes::new(excludes)?);
+        let (unread, everything) = match findings {
+            Ok(findings) => {
                 let more = findings.problem_count > findings.problems.len() as u64;
-                everything =
-                    more.then(|| "its capture could not read more files than it has named".to_owned());
-                unread = findings.problems.into_iter().map(|problem| problem.subject).collect();
+                let reason = "its capture could not read more files than it has named";
+                let unread = findings.problems.iter().map(|problem| problem.subject.clone());
+                (unread.collect(), more.then(|| reason.to_owned()))
             }
-            Ok(None) => {}
             Err(reason) => {
-                everything = Some(format!("what its capture could not read is not known: {reason}"))
+                let reason = format!("what its capture could not read is not known: {reason}");
+                (BTreeSet::new(), Some(reason))
             }
-        }
+        };
         Ok(Self { excludes, unread, everything })
     }
 
@@ -72,16 +60,6 @@ impl Spared {
             self.unread.contains(".") || ends.into_iter().any(|end| self.unread.contains(&path[..end]));
         is_unread.then(|| "it could not be read when the snapshot was captured".to_owned())
     }
-}
-
-async fn report(reader: &Reader, snapshot: &Snapshot) -> std::result::Result<Option<Report>, String> {
-    let told = |error: holdfast_vault::Error| error.to_string();
-    let Some(node) = reader.lookup(&snapshot.tree, REPORT_FILE).await.map_err(told)? else { return Ok(None) };
-    let mut text = Vec::new();
-    for blob in node.blobs() {
-        text.extend_from_slice(&reader.blob(BlobKind::Data, blob).await.map_err(told)?);
-    }
-    serde_json::from_slice(&text).map(Some).map_err(|error| error.to_string())
 }
 
 impl Session {
