@@ -129,12 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_changes_nothing_that_is_cluster_scoped_but_our_namespace() {
+    fn a_backup_changes_nothing_that_is_cluster_scoped_but_our_namespace_and_contents_of_snapshots() {
         let manifests = manifests(Purpose::Backup, &Reach::Namespaces(vec!["shop".into()]));
         let cluster = manifests.iter().find(|object| object["kind"] == "ClusterRole").unwrap();
         for rule in cluster["rules"].as_array().unwrap() {
-            let writes = rule["verbs"].as_array().unwrap().iter().any(|verb| verb != "get" && verb != "list");
-            assert!(!writes || rule["resources"] == json!(["namespaces"]), "{rule}");
+            let reads = [json!("get"), json!("list"), json!("watch")];
+            let writes = rule["verbs"].as_array().unwrap().iter().any(|verb| !reads.contains(verb));
+            let ours = [json!(["namespaces"]), json!(["volumesnapshotcontents"])];
+            assert!(!writes || ours.contains(&rule["resources"]), "{rule}");
         }
         assert!(!verbs_of(&manifests, "Role").contains(&"escalate".to_owned()));
     }
