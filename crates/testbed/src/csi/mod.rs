@@ -6,8 +6,8 @@
 //! Every node has a driver of its own; those of one site share a pool, and a file lock keeps them apart. The pool
 //! pretends to be local disks with a common store for snapshots: a volume is at one node, which the claim's first pod
 //! or, where none is waited for, the provisioner chooses; it can be made of any snapshot or volume of the site.
-//! A StorageClass with the parameter [`SHARED`] makes volumes that are at whatever node wants them, one at a time,
-//! as from a storage network.
+//! A StorageClass with the parameter [`SHARED`] makes volumes that every node reaches, as a network
+//! file system does; nothing keeps pods of two nodes from having one at the same time.
 //!
 //! Volumes have one of two forms. A *tree* is a directory: a subvolume, which pods are shown as it is. An *image* is a
 //! sparse file as large as the volume, on a loop device: pods are shown the device, or, of a claim with volume mode
