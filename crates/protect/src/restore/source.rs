@@ -18,6 +18,7 @@ use holdfast_model::Problem;
 use holdfast_model::restore::read::MOST_BYTES;
 use holdfast_vault::{BlobId, BlobKind, Reader};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::queue::Queue;
@@ -49,9 +50,14 @@ pub(super) fn fetch(
     let (sender, receiver) = mpsc::channel(1);
     let fetcher = Fetcher { reader: reader.clone(), sender };
     let task = AbortOnDropHandle::new(tokio::spawn(fetcher.run(entries)));
-    let batches = futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
-        let batch: Vec<Fetched> = receiver.recv().await?;
-        Some((futures::stream::iter(batch), (receiver, task)))
+    let batches = futures::stream::unfold(Some((receiver, task)), |running| async move {
+        let (mut receiver, task) = running?;
+        if let Some(batch) = receiver.recv().await {
+            return Some((futures::stream::iter(batch), Some((receiver, task))));
+        }
+        // A channel that is closed is the end of the point only if who wrote to it came to its end.
+        let batch = task.await.err().map(|end| vec![Err(died(&end))])?;
+        Some((futures::stream::iter(batch), None))
     });
     batches.flatten()
 }
@@ -63,7 +69,8 @@ struct Fetcher {
 
 impl Fetcher {
     async fn run(self, entries: impl Stream<Item = Result<ObjectEntry, Problem>> + Send) {
-        let mut entries = std::pin::pin!(entries);
+        // Whether there are more is asked again after the last ones were fetched.
+        let mut entries = std::pin::pin!(entries.fuse());
         loop {
             let mut queue = Queue::default();
             while !queue.is_full()
@@ -174,6 +181,17 @@ fn lost(entry: ObjectEntry, reason: String) -> Box<Lost> {
     Box::new(Lost { entry: Some(entry), problem })
 }
 
+/// The rest of a point that nobody reads any more.
+fn died(end: &JoinError) -> Box<Lost> {
+    let problem = Problem::new(
+        "restore.reading_ended",
+        "the objects of the point",
+        format!("reading them ended before their last one: {end}"),
+    )
+    .hint("run the restore again: it goes on with what is missing; report this with the log, it is a defect");
+    Box::new(Lost { entry: None, problem })
+}
+
 /// An object of the point that cannot be used, named by where it lies.
 pub(super) fn unusable(entry: &ObjectEntry, reason: String) -> Problem {
     let subject = match entry.object_ref() {
@@ -201,12 +219,32 @@ mod tests {
         ObjectEntry::at(path, kinds::secrets(), Some("shop".to_owned()), content, 8)
     }
 
+    /// A stream that has ended and, as the walk of a point, must not be asked again.
+    fn once<T: Send + 'static>(items: Vec<T>) -> impl Stream<Item = T> + Send + 'static {
+        futures::stream::unfold(items.into_iter(), |mut items| async move { Some((items.next()?, items)) })
+    }
+
+    async fn empty_vault() -> Repository {
+        let password = RepositoryPassword::new("source");
+        Repository::create(Store::in_memory(), &password, CreateOptions::default()).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reader_that_dies_is_not_the_end_of_the_point() {
+        let reader = empty_vault().await.reader().await.unwrap();
+        let entries = once(vec![0]).map(|number| -> Result<ObjectEntry, Problem> {
+            panic!("on purpose, at object {number}")
+        });
+        let fetched: Vec<Fetched> = fetch(&reader, entries).collect().await;
+        let [Err(lost)] = &fetched[..] else { panic!("{fetched:?}") };
+        assert_eq!(lost.problem.code, "restore.reading_ended");
+        assert!(lost.problem.message.contains("on purpose, at object 0"), "{}", lost.problem.message);
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn more_than_a_queue_holds_comes_once_in_stretches_and_what_is_lost_is_named() {
         let count = FULL + 700;
-        let password = RepositoryPassword::new("source");
-        let repository =
-            Repository::create(Store::in_memory(), &password, CreateOptions::default()).await.unwrap();
+        let repository = empty_vault().await;
         let writer = repository.writer(WriterOptions::default()).await.unwrap();
         let storing = writer.clone();
         // Against the order of the names: only within a queue is the order that of the packs.
@@ -222,7 +260,7 @@ mod tests {
         entries.insert(5, Ok(entry(count, vec![BlobId::of(b"nowhere")])));
         entries.insert(9, Err(Problem::new("x", "y", "z")));
         let reader = repository.reader().await.unwrap();
-        let fetched: Vec<Fetched> = fetch(&reader, futures::stream::iter(entries)).collect().await;
+        let fetched: Vec<Fetched> = fetch(&reader, once(entries)).collect().await;
 
         let (mut numbers, mut lost) = (Vec::new(), Vec::new());
         for object in fetched {

@@ -115,7 +115,7 @@ impl Driver {
         }
         for found in loops::of_file(&self.pool.volume(volume))? {
             if !mounts::is_shown_elsewhere(&found.device) {
-                loops::detach(&found.device)?;
+                loops::detach_wholly(&found.device)?;
             }
         }
         Ok(())

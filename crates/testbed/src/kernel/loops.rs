@@ -2,9 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{At, Result};
 use crate::tool;
+
+/// How long a prober may have a device open that nobody uses.
+const PROBER: Duration = Duration::from_secs(5);
 
 /// One attached loop device.
 #[derive(Debug)]
@@ -46,6 +51,19 @@ pub(crate) fn detach_below(dir: &Path) -> Result<()> {
 /// Detaches one.
 pub(crate) fn detach(device: &Path) -> Result<()> {
     tool::run("losetup", &["-d".as_ref(), device.as_os_str()]).map(drop)
+}
+
+/// Detaches one and waits until it is: for a moment it may be open to a prober, as the kernel tells of every change,
+/// and it goes with its last user.
+pub(crate) fn detach_wholly(device: &Path) -> Result<()> {
+    detach(device)?;
+    let name = device.file_name().unwrap_or_default();
+    let attached = Path::new("/sys/block").join(name).join("loop/backing_file");
+    let begun = Instant::now();
+    while attached.exists() && begun.elapsed() < PROBER {
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Has a device take over a new size of its file.
