@@ -99,6 +99,8 @@ impl Driver {
     /// Being in one subvolume, also those are cut at once that a pod writes to as raw devices and nothing holds still.
     fn cut(&self, wanted: &[Wanted]) -> Result<Cut> {
         let path = self.pool.cut(wanted.first().map_or("", |wanted| &wanted.id));
+        // One that could not be removed would take the new one into itself.
+        btrfs::delete(&path)?;
         let _still = self.hold_still(wanted.iter().map(|wanted| &wanted.volume))?;
         let cut = Cut { path, taken: now() };
         btrfs::freeze(&self.pool.images(), &cut.path)?;
