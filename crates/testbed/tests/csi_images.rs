@@ -89,9 +89,7 @@ async fn a_group_is_of_volumes_at_different_nodes() -> Result<()> {
     let address = site.kubectl(&["get", SERVICE, "-o=jsonpath={.spec.address}"]).await?;
     let (host, port) = address.split_once(':').expect("a host and a port");
     for name in ["left", "right"] {
-        // What is no handshake is answered by the end of the connection.
-        let knock = format!("echo | timeout 10 nc {host} {port}");
-        site.exec("default", name, &["sh", "-c", &knock]).await?;
+        knock(&site, name, host, port).await?;
     }
     site.stop().await
 }
@@ -216,8 +214,14 @@ async fn service(site: &Site) -> Result<(Server, String)> {
     let audience = site.kubectl(&["get", SERVICE, &field("audience")]).await?;
     let ca = STANDARD.decode(site.kubectl(&["get", SERVICE, &field("caCert")]).await?).expect("base64");
     let (host, port) = address.split_once(':').expect("a host and a port");
-    site.exec("default", "blocks", &["nc", "-z", host, port]).await?;
+    knock(site, "blocks", host, port).await?;
     Ok((Server::at_address(&address, &ca).await, audience))
+}
+
+/// Has a pod reach the service: what is no handshake is answered by the end of the connection.
+async fn knock(site: &Site, pod: &str, host: &str, port: &str) -> Result<()> {
+    let command = format!("echo | timeout 10 nc {host} {port}");
+    site.exec("default", pod, &["sh", "-c", &command]).await.map(drop)
 }
 
 /// A token with which the service answers, found by what it refuses until everything is right.

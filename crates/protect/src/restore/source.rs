@@ -232,9 +232,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_reader_that_dies_is_not_the_end_of_the_point() {
         let reader = empty_vault().await.reader().await.unwrap();
-        let entries = once(vec![0]).map(|number| -> Result<ObjectEntry, Problem> {
-            panic!("on purpose, at object {number}")
-        });
+        let entries = once(vec![0])
+            .map(|number| -> Result<ObjectEntry, Problem> { panic!("on purpose, at object {number}") });
         let fetched: Vec<Fetched> = fetch(&reader, entries).collect().await;
         let [Err(lost)] = &fetched[..] else { panic!("{fetched:?}") };
         assert_eq!(lost.problem.code, "restore.reading_ended");
