@@ -113,6 +113,11 @@ pub const NEVER: &[(&str, &str)] = &[
         "handles of the old site's storage; the data is in the vault",
     ),
     ("volumesnapshotcontents.snapshot.storage.k8s.io", "handles of the old site's storage"),
+    (
+        "volumegroupsnapshots.groupsnapshot.storage.k8s.io",
+        "handles of the old site's storage; the data is in the vault",
+    ),
+    ("volumegroupsnapshotcontents.groupsnapshot.storage.k8s.io", "handles of the old site's storage"),
 ];
 
 /// A [`Scope`] with its patterns parsed.

@@ -135,7 +135,8 @@ mod tests {
         for rule in cluster["rules"].as_array().unwrap() {
             let reads = [json!("get"), json!("list"), json!("watch")];
             let writes = rule["verbs"].as_array().unwrap().iter().any(|verb| !reads.contains(verb));
-            let ours = [json!(["namespaces"]), json!(["volumesnapshotcontents"])];
+            let ours = ["namespaces", "volumesnapshotcontents", "volumegroupsnapshotcontents"];
+            let ours = ours.map(|resource| json!([resource]));
             assert!(!writes || ours.contains(&rule["resources"]), "{rule}");
         }
         assert!(!verbs_of(&manifests, "Role").contains(&"escalate".to_owned()));

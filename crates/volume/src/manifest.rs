@@ -40,6 +40,8 @@ pub(crate) mod part {
     pub(crate) const HANDOVER: &str = "handover";
     pub(crate) const SNAPSHOT: &str = "snapshot";
     pub(crate) const VIEW: &str = "view";
+    pub(crate) const GROUP: &str = "group";
+    pub(crate) const MEMBER: &str = "member";
     pub(crate) const KEPT: &str = "kept";
     pub(crate) const STANDBY: &str = "standby";
     pub(crate) const SAVED: &str = "saved";

@@ -12,6 +12,7 @@
 )]
 
 mod files;
+mod groups;
 mod keys;
 mod killed;
 mod memory;
@@ -21,5 +22,6 @@ mod shop;
 mod snapshots;
 mod stand;
 mod standby;
+mod storage;
 mod trouble;
 mod walk;

@@ -13,16 +13,24 @@ use crate::walk::nothing_temporary_is_left;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const MIB: u64 = 1 << 20;
+/// Kinds of snapshots, of one claim and of groups.
+const SNAPSHOTS: [&str; 4] =
+    ["volumesnapshots", "volumesnapshotcontents", "volumegroupsnapshots", "volumegroupsnapshotcontents"];
 
 /// Two volumes of one pod that counts on both, first on `one`, then on `two`.
 fn deploy(site: &Site, name: &str) {
+    deploy_on(site, name, CSI_CLASS);
+}
+
+/// The same on volumes of this storage class.
+pub fn deploy_on(site: &Site, name: &str, class: &str) {
     let claim = |claim: &str| {
         format!(
             "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {claim}, namespace: {name}}}\n\
-             spec: {{storageClassName: {CSI_CLASS}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n---\n"
+             spec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n---\n"
         )
     };
-    let count = "n=$(cat /one/n || echo 0); while true; do n=$((n+1)); echo $n > /one/.n && mv /one/.n /one/n; echo $n > /two/.n && mv /two/.n /two/n; sleep 0.01; done";
+    let count = "n=$(cat /one/n || echo 0); while true; do n=$((n+1)); echo $n > /one/.n && mv /one/.n /one/n; echo $n > /two/.n && mv /two/.n /two/n; sleep 0.05; done";
     let pod = format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: counter, namespace: {name}}}\n\
          spec:\n  replicas: 1\n  selector: {{matchLabels: {{app: counter}}}}\n  template:\n    metadata: {{labels: {{app: counter}}}}\n    spec:\n\
@@ -44,7 +52,8 @@ fn deploy(site: &Site, name: &str) {
     });
 }
 
-fn application(name: &str, more: &str) -> String {
+/// An application that is the namespace of its name.
+pub fn application(name: &str, more: &str) -> String {
     format!(
         "apiVersion: holdfast.dev/v1alpha1\nkind: Application\nmetadata: {{name: {name}}}\n\
          spec:\n  scope: {{namespaces: [{name}]}}\n{more}"
@@ -65,13 +74,13 @@ fn kept(site: &Site, part: &str) -> Vec<String> {
 }
 
 /// Nothing of a scenario's runs is left at either site, nor in the storage.
-fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
+pub fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
     nothing_temporary_is_left(stand, program, name);
     let columns = "custom-columns=NAME:.metadata.name,RUN:.metadata.labels.holdfast\\.dev/run";
     let runs = program.runs();
     let none_of_ours =
         |said: &str| !said.lines().any(|line| runs.iter().any(|run| line.trim_end().ends_with(run)));
-    for kind in ["volumesnapshots", "volumesnapshotcontents"] {
+    for kind in SNAPSHOTS {
         until(
             &stand.a,
             LIMIT,
@@ -79,6 +88,8 @@ fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
             none_of_ours,
         );
     }
+    let marked = ["get", "pvc", "-n", name, "-l", "holdfast.dev/snapshot-group", "-o", "name"];
+    until(&stand.a, LIMIT, &marked, str::is_empty);
     let bound = Instant::now() + LIMIT;
     // Those of other scenarios have a content that names them.
     while let Some(orphan) = orphan(&stand.a) {
@@ -88,6 +99,14 @@ fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
             said_of(&stand.a, &orphan)
         );
         std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Ends what a scenario runs at both sites: it would count on beside all others.
+pub fn retire(stand: &Stand, namespaces: &[&str]) {
+    for site in [&stand.a, &stand.b] {
+        let delete = ["delete", "namespace", "--ignore-not-found", "--wait=false"];
+        kubectl(site, &[&delete[..], namespaces].concat());
     }
 }
 
@@ -103,15 +122,18 @@ fn said_of(site: &Site, snapshot: &str) -> String {
     lines.join("\n")
 }
 
-/// A snapshot of the storage that no VolumeSnapshotContent names.
+/// A snapshot of the storage that no content names, of itself or of its group.
 fn orphan(site: &Site) -> Option<String> {
     let handles = "jsonpath={.items[*].status.snapshotHandle} {.items[*].spec.source.snapshotHandle}";
+    let members = "jsonpath={.items[*].status.volumeSnapshotInfoList[*].snapshotHandle}";
     let kept = kept(site, "snapshots");
-    let named = kubectl(site, &["get", "volumesnapshotcontents", "-o", handles]);
-    kept.into_iter().find(|id| !named.contains(id.as_str()))
+    let named = kubectl(site, &["get", "volumesnapshotcontents", "-o", handles])
+        + &kubectl(site, &["get", "volumegroupsnapshotcontents", "-o", members]);
+    let id = |file: &String| file.split('.').next().unwrap_or_default().to_owned();
+    kept.iter().map(id).find(|id| !named.contains(id.as_str()))
 }
 
-fn volumes(point: &Value) -> &Vec<Value> {
+pub fn volumes(point: &Value) -> &Vec<Value> {
     point["volumes"].as_array().expect("volumes")
 }
 
@@ -155,6 +177,7 @@ fn a_volume_is_read_from_a_snapshot_while_the_application_goes_on() {
     assert_eq!(digest(&stand.a), digest(&stand.b));
     // What the post hook wrote came after the snapshot.
     assert_eq!(restored("ls /one | grep -c -e '^pre$' -e '^post$'").trim(), "1");
+    retire(stand, &["snapped"]);
 }
 
 #[test]
@@ -188,6 +211,7 @@ fn two_snapshots_without_a_hook_are_said_to_be_apart() {
         refused.stderr
     );
     no_snapshot_is_left(stand, &program, "apart");
+    retire(stand, &["apart"]);
 }
 
 #[test]
@@ -206,6 +230,7 @@ fn a_backup_from_snapshots_survives_being_killed() {
     let point = program.ok(&["backup", "cut-off", "--context", "a", "--wait", "-o", "json"]).json();
     assert_eq!(point["outcome"], "Completed", "{point:#}");
     no_snapshot_is_left(stand, &program, "cut-off");
+    retire(stand, &["cut-off"]);
 }
 
 /// The snapshot is ours once it is cut: what is deleted with the namespace is still captured.
@@ -242,6 +267,7 @@ fn a_namespace_that_goes_while_its_snapshots_are_read_loses_nothing() {
     program.ok(&["restore", "going/latest", "--to", "b"]);
     let restored = ["exec", "-n", "going", "deploy/counter", "--", "sh", "-c", "md5sum < /two/payload"];
     assert_eq!(kubectl(&stand.b, &restored), digest);
+    retire(stand, &["going"]);
 }
 
 /// A storage that never cuts a snapshot fails the claim by name and leaves nothing.
@@ -265,6 +291,7 @@ fn a_snapshot_that_never_comes_is_told_and_removed() {
     assert!(problems.contains("never/one") && problems.contains("volume.snapshot"), "{problems}");
     kubectl(&stand.a, &["delete", "volumesnapshotclass/refused"]);
     no_snapshot_is_left(stand, &program, "never");
+    retire(stand, &["never"]);
 }
 
 /// Some snapshots stay with the storage; a restore at the same site is made of them and writes nothing.
@@ -291,4 +318,5 @@ fn a_restore_at_home_is_made_of_a_kept_snapshot() {
     program.ok(&["snapshots", "home", "--context", "a", "--delete"]);
     assert_eq!(kept().as_array().map(Vec::len), Some(0), "{:#}", kept());
     no_snapshot_is_left(stand, &program, "home");
+    retire(stand, &["home", "home-again"]);
 }

@@ -95,7 +95,7 @@ pub fn until(site: &Site, bound: Duration, arguments: &[&str], good: impl Fn(&st
 }
 
 /// The image of the program under test: as built by `cargo xtask test`, or made here.
-fn image() -> PathBuf {
+pub fn image() -> PathBuf {
     static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
         if let Some(archive) = std::env::var_os("HOLDFAST_IMAGE") {
             return archive.into();

@@ -152,6 +152,12 @@ pub static RULES: &[Rule] = &[
         "/metadata/labels/kubernetes.io~1metadata.name",
         "set by the API server to the namespace's name",
     ),
+    // Claims.
+    at(
+        CLAIM,
+        "/metadata/labels/holdfast.dev~1snapshot-group",
+        "a mark of the backup that captured it, for the time of a group snapshot",
+    ),
     // Services.
     when(SERVICE, "/spec/clusterIP", has_address, "an address of the old cluster's service network"),
     when(SERVICE, "/spec/clusterIPs", has_address, "addresses of the old cluster's service network"),

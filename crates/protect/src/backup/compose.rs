@@ -1,7 +1,7 @@
 //! The last act: `point.json` beside the objects, and the snapshot that commits both.
 
 use holdfast_model::point::{Exclusion, HookRun, POINT_FILE, POINT_FORMAT, Point, Stored, VolumeCapture};
-use holdfast_model::{Outcome, Problem};
+use holdfast_model::{Consistency, Outcome, Problem};
 use holdfast_vault::{BlobId, Snapshot, SnapshotId, SnapshotSummary, Tree, WriteStats, Writer};
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use super::survey::Surroundings;
 use super::volumes::Volumes;
 use super::{BackupRequest, facts};
 use crate::capture::Captured;
-use crate::error::{Error, Result};
+use crate::error::{ConsistencyName, Error, Result};
 use crate::point::{directory_node, file_node, tags};
 
 /// A `point.json` up to this size is one blob.
@@ -35,7 +35,10 @@ pub(super) fn point(
     writer: &Writer,
 ) -> Point {
     let application = &request.application;
-    let (problems, excluded) = (problems(&around, &harvest), excluded(&around, &harvest));
+    let consistency = around.covered.of_point(&harvest.volumes.captured);
+    let mut problems = problems(&around, &harvest);
+    problems.extend(below_floor(request, consistency));
+    let excluded = excluded(&around, &harvest);
     let Harvest { started, objects, hooks, volumes, held_millis, .. } = harvest;
     let stored = stored(&writer.stats(), &volumes.captured);
     Point {
@@ -51,7 +54,7 @@ pub(super) fn point(
         started,
         finished: request.clock.now(),
         outcome: Outcome::of(&problems),
-        consistency: around.covered.of_point(&volumes.captured),
+        consistency,
         cut_spread_millis: cut_spread(&volumes.captured),
         held_millis,
         parent: around.parent.map(|parent| parent.id),
@@ -64,6 +67,15 @@ pub(super) fn point(
         excluded,
         stored,
     }
+}
+
+/// What was wanted could be reached, and was not: a driver refused to cut several claims at once, for instance.
+fn below_floor(request: &BackupRequest, reached: Consistency) -> Option<Problem> {
+    let wanted = request.floor.filter(|wanted| reached < *wanted)?;
+    let (wanted, reached) = (ConsistencyName(wanted), ConsistencyName(reached));
+    let message = format!("its volumes are `{reached}` consistent, `{wanted}` was wanted");
+    let problem = Problem::new("backup.consistency", request.application.name.clone(), message);
+    Some(problem.hint("the log of the backup says which claims were cut one by one, and why"))
 }
 
 fn problems(around: &Surroundings, harvest: &Harvest) -> Vec<Problem> {

@@ -95,6 +95,8 @@ pub(super) struct Ways {
     pub(super) mounted: BTreeSet<(String, String)>,
     /// Those whose storage takes a snapshot of them.
     pub(super) snapshots: BTreeSet<(String, String)>,
+    /// All of these are cut at one moment.
+    pub(super) together: bool,
 }
 
 impl Ways {
@@ -116,12 +118,11 @@ pub(super) fn check_floor(
     ways: &Ways,
 ) -> Result<()> {
     let Some(floor) = floor else { return Ok(()) };
+    let at_once = ways.together && ways.snapshots.len() == claims.len();
     let reachable = |claim: &&Claim| {
         let method = ways.method(claim);
         match covered.consistency(&claim.namespace, &claim.name, method) {
-            Consistency::Crash if method == CaptureMethod::Snapshot && claims.len() == 1 => {
-                Consistency::Group
-            }
+            Consistency::Crash if method == CaptureMethod::Snapshot && at_once => Consistency::Group,
             reached => reached,
         }
     };
@@ -178,9 +179,13 @@ mod tests {
         assert!(error.to_string().contains("shop/files, shop/idle"), "{error}");
         assert!(check_floor(Some(Consistency::Application), &claims[..1], &covered, &mounted).is_ok());
         assert!(check_floor(Some(Consistency::Application), &[], &covered, &mounted).is_ok());
-        let cut = Ways { mounted: names(&["files", "data"]), snapshots: names(&["files"]) };
+        let cut = Ways { mounted: names(&["files", "data"]), snapshots: names(&["files"]), together: true };
         assert!(check_floor(Some(Consistency::Crash), &claims[..2], &covered, &cut).is_ok());
         assert!(check_floor(Some(Consistency::Group), &claims[1..2], &covered, &cut).is_ok());
         assert!(check_floor(Some(Consistency::Group), &claims[..2], &covered, &cut).is_err());
+        let both = Ways { snapshots: names(&["files", "idle"]), ..Ways::default() };
+        assert!(check_floor(Some(Consistency::Group), &claims[1..], &covered, &both).is_err());
+        let both = Ways { together: true, ..both };
+        assert!(check_floor(Some(Consistency::Group), &claims[1..], &covered, &both).is_ok());
     }
 }

@@ -58,8 +58,8 @@ impl Surroundings {
         };
         if floor.is_some_and(|floor| floor > Consistency::Live) {
             let mounted = mounted(request, &names).await?;
-            let snapshots = snapshots(request, &claims, &rules, &classes).await?;
-            check_floor(*floor, &claims.capture, &covered, &Ways { mounted, snapshots })?;
+            let (snapshots, together) = snapshots(request, &claims, &rules, &classes).await?;
+            check_floor(*floor, &claims.capture, &covered, &Ways { mounted, snapshots, together })?;
         }
         let parent = points?.newest().cloned();
         let namespaces = Arc::new(namespaces);
@@ -79,24 +79,27 @@ fn check_not_empty(request: &BackupRequest, namespaces: &Namespaces) -> Result<(
     })
 }
 
-/// Claims whose storage takes a snapshot of them.
+/// Claims whose storage takes a snapshot of them, and whether it takes all of these at one moment.
 async fn snapshots(
     request: &BackupRequest,
     claims: &Claims,
     rules: &VolumeRules,
     classes: &SnapshotClasses,
-) -> Result<BTreeSet<(String, String)>> {
-    let mut found = BTreeSet::new();
+) -> Result<(BTreeSet<(String, String)>, bool)> {
+    let (mut found, mut all) = (BTreeSet::new(), Vec::new());
     for claim in &claims.capture {
         let name = claim.object["spec"]["volumeName"].as_str().unwrap_or_default();
         let volume = request.cluster.get(&kinds::persistent_volumes(), None, name).await?;
         let wanted = capture_request(claim, rules, &request.application.spec.hooks);
         // What is unclear about a class is told when the claim is captured.
-        if let Ok(Some(_)) = wanted.snapshot_by(classes, &claim.object, &volume.unwrap_or_default()) {
+        if let Ok(Some(by)) = wanted.snapshot_by(classes, &claim.object, &volume.unwrap_or_default()) {
             found.insert((claim.namespace.clone(), claim.name.clone()));
+            all.push(by);
         }
     }
-    Ok(found)
+    let namespaces: BTreeSet<&String> = found.iter().map(|(namespace, _)| namespace).collect();
+    let together = namespaces.len() < 2 && classes.cut_together(&all);
+    Ok((found, together))
 }
 
 /// Claims that pods have mounted which have not ended.

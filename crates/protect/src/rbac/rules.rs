@@ -41,6 +41,7 @@ const READ: &[&str] = &["get", "list"];
 const ALL: &[&str] = &["*"];
 const CORE: &[&str] = &[""];
 const SNAPSHOTS: &[&str] = &["snapshot.storage.k8s.io"];
+const GROUPS: &[&str] = &["groupsnapshot.storage.k8s.io"];
 
 const fn rule(
     (backup, restore): (bool, bool),
@@ -98,6 +99,22 @@ pub const RULES: &[Rule] = &[
         &["volumesnapshots"],
         &["create", "delete", "watch"],
         "where the storage takes snapshots, a claim is read from one, and the application need not wait",
+    ),
+    rule(
+        BACKUP,
+        Place::Application,
+        GROUPS,
+        &["volumegroupsnapshots"],
+        &["create", "delete", "watch"],
+        "where the storage can, the claims of a namespace are cut at one moment",
+    ),
+    rule(
+        BACKUP,
+        Place::Application,
+        CORE,
+        &["persistentvolumeclaims"],
+        &["patch"],
+        "a group snapshot selects its claims by a label, which they carry for as long as that takes",
     ),
     rule(
         RESTORE,
@@ -205,7 +222,23 @@ pub const RULES: &[Rule] = &[
         &["get", "list", "watch", "create", "patch", "delete"],
         "a snapshot is taken over by a second content for its handle, before the first goes",
     ),
+    rule(
+        BACKUP,
+        Place::Cluster,
+        GROUPS,
+        &["volumegroupsnapshotcontents"],
+        &["get", "list", "watch", "patch", "delete"],
+        "a group snapshot outlives the application's namespace until its members are read",
+    ),
     rule(BOTH, Place::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ, "they say who takes snapshots"),
+    rule(
+        BOTH,
+        Place::Cluster,
+        GROUPS,
+        &["volumegroupsnapshotclasses"],
+        READ,
+        "they say who takes several at once",
+    ),
     Rule {
         names: &[SYSTEM_NAMESPACE],
         ..rule(

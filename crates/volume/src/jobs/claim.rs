@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::holder::Holder;
+use super::plan::Way;
 use super::slots::Slot;
 use super::source::{self, BoundClaim, Found, Source};
 use super::{
@@ -39,12 +40,13 @@ type Publish = watch::Sender<ClaimState>;
 pub(super) async fn drive(
     shared: Arc<Shared>,
     request: CaptureRequest,
+    way: Result<Way, Problem>,
     parent: Option<SnapshotId>,
     publish: Publish,
 ) -> ClaimOutcome {
     let driver = Driver { shared: &shared, request: &request, parent, publish: &publish };
     let outcome = tokio::select! {
-        outcome = driver.run() => outcome,
+        outcome = driver.run(way) => outcome,
         () = shared.cancel.cancelled() => Err(driver.cancelled()),
     };
     if shared.cancel.is_cancelled() {
@@ -90,24 +92,11 @@ pub(super) struct Reading<'a> {
 }
 
 impl Driver<'_> {
-    fn run(&self) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
-        Box::pin(async move {
-            let Shared { cluster, context, .. } = self.shared;
-            let subject = self.request.subject();
-            if context.access.url.starts_with("file:") {
-                let message =
-                    "a mover in the cluster cannot reach a vault that is a directory of this machine";
-                return Err(
-                    Problem::new("volume.vault", &subject, message).hint("use a vault in object storage")
-                );
-            }
-            let bound = source::bound(cluster, &self.request.namespace, &self.request.claim).await?;
-            match self.request.snapshot_by(&context.classes, &bound.claim, &bound.volume)? {
-                Some(class) => self.by_snapshot(&bound, &class).await,
-                None if bound.is_block() => Err(live_block(&subject)),
-                None => self.live(bound).await,
-            }
-        })
+    async fn run(&self, way: Result<Way, Problem>) -> Result<CapturedClaim, Problem> {
+        match way? {
+            Way::Snapshot(way) => self.by_snapshot(&way).await,
+            Way::Live(bound) => self.live(bound).await,
+        }
     }
 
     /// Reads the live volume, from its pod's mount or a holder's.
@@ -231,6 +220,9 @@ impl Driver<'_> {
             }
             (_, Err(error)) => Attempt::Failed(self.problem(&error)),
             (_, Ok(Followed::Gone)) => Attempt::MoverEnded(self.mover_problem("its pod was deleted")),
+            (_, Ok(Followed::Lost { node })) => {
+                Attempt::MoverEnded(self.mover_problem(&format!("its node {node} does not answer")))
+            }
             (_, Ok(Followed::Ended { code, message })) => {
                 Attempt::MoverEnded(self.mover_problem(&format!(
                     "it ended with exit code {code} ({message}) and left no snapshot"
@@ -451,14 +443,6 @@ impl Watcher<'_> {
         self.signalled = phase;
         Ok(())
     }
-}
-
-/// A raw device is only read from a snapshot: no container may use that of another pod.
-fn live_block(subject: &str) -> Problem {
-    let message = "it is a raw block volume, and its storage takes no snapshots that it could be read from";
-    Problem::new("volume.block", subject, message).hint(
-        "make a VolumeSnapshotClass for its driver, or leave the claim out with the annotation holdfast.dev/exclude-data",
-    )
 }
 
 /// The directory of a node's kubelet where a pod has the volume mounted.

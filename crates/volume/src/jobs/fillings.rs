@@ -69,6 +69,7 @@ impl<'a> Fillings<'a> {
                 format!("it ended with exit code {code} ({message})")
             }
             (None, Ok(Followed::Gone)) => "its pod was deleted".to_owned(),
+            (None, Ok(Followed::Lost { node })) => format!("its node {node} does not answer"),
             (None, Err(error)) => error.to_string(),
         }
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use tokio::time::{Instant, timeout};
 
 use super::Launch;
+use super::source::is_ready;
 use crate::error::Result;
 use crate::manifest::CONTAINER;
 use crate::mover::Event;
@@ -33,6 +34,8 @@ pub(crate) enum Followed {
     Ended { code: i64, message: String },
     /// The pod is gone.
     Gone,
+    /// Its node does not answer: what became of it is not known.
+    Lost { node: String },
 }
 
 /// Reads the log until the container ends or the pod is gone.
@@ -56,10 +59,24 @@ pub(crate) async fn follow(
         if let Some(followed) = ended(cluster, launch, left.min(SILENCE)).await? {
             return Ok(followed);
         }
+        if let Some(node) = dead_node(cluster, launch).await? {
+            return Ok(Followed::Lost { node });
+        }
         if left.is_zero() {
             return Ok(Followed::Ended { code: -1, message: "it did not end in time".to_owned() });
         }
     }
+}
+
+/// The node of a pod that says nothing, if that does not answer either.
+fn dead_node<'a>(cluster: &'a Cluster, launch: &'a Launch) -> BoxFuture<'a, Result<Option<String>>> {
+    Box::pin(async move {
+        let pod = cluster.get(&kinds::pods(), Some(SYSTEM_NAMESPACE), &launch.pod).await?;
+        let name = pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str());
+        let Some(name) = name else { return Ok(None) };
+        let node = cluster.get(&kinds::nodes(), None, name).await?;
+        Ok((!node.as_ref().is_some_and(is_ready)).then(|| name.to_owned()))
+    })
 }
 
 /// Reads lines until the log ends, breaks or is silent for too long.

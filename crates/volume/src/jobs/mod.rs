@@ -13,6 +13,7 @@ mod follow;
 pub(crate) mod holder;
 mod launch;
 mod parents;
+mod plan;
 mod slots;
 mod snapshot;
 pub(crate) mod source;
@@ -34,7 +35,7 @@ use crate::error::Result;
 use crate::files::Findings;
 use crate::mover::Phase;
 use crate::settings::{MoverSettings, RepositoryAccess};
-use crate::snapshots::{Choice, SnapshotClasses};
+use crate::snapshots::{Choice, Group, SnapshotBy, SnapshotClasses};
 use crate::system;
 
 pub use crate::manifest::Placement;
@@ -105,7 +106,7 @@ impl CaptureRequest {
         classes: &SnapshotClasses,
         claim: &Value,
         volume: &Value,
-    ) -> Result<Option<String>, Problem> {
+    ) -> Result<Option<SnapshotBy>, Problem> {
         let required = match self.from {
             CaptureFrom::Live => return Ok(None),
             // The paths are to be read at another moment than the rest.
@@ -115,7 +116,7 @@ impl CaptureRequest {
         };
         let problem = |reason: String| Problem::new("volume.snapshot_class", self.subject(), reason);
         match classes.choose(claim, volume, self.snapshot_class.as_deref()) {
-            Choice::Class { class, .. } => Ok(Some(class)),
+            Choice::Class(by) => Ok(Some(by)),
             Choice::None { .. } if !required => Ok(None),
             Choice::None { reason } => {
                 Err(problem(format!("it is to be read from a snapshot, but {reason}"))
@@ -208,6 +209,8 @@ impl Default for ClaimState {
 
 /// Captures under way.
 pub struct Captures {
+    cluster: Cluster,
+    groups: Vec<Arc<Group>>,
     signal: watch::Sender<Phase>,
     claims: Vec<Driven>,
     cancel: CancellationToken,
@@ -245,6 +248,7 @@ impl Captures {
     ) -> Result<Captures> {
         system::ensure(cluster, &context.access).await?;
         let parents = parents::newest(&context.repository).await?;
+        let plan::Plan { ways, groups } = plan::plan(cluster, &context, &requests).await;
         let (signal, signalled) = watch::channel(Phase::Starting);
         let shared = Arc::new(Shared {
             cluster: cluster.clone(),
@@ -254,13 +258,14 @@ impl Captures {
             signal: signalled,
             cancel: cancel.clone(),
         });
-        let drive = |request: CaptureRequest| {
+        let drive = |(request, way): (CaptureRequest, _)| {
             let (publish, state) = watch::channel(ClaimState::default());
             let parent = parents.get(&request.subject()).copied();
-            let task = tokio::spawn(claim::drive(Arc::clone(&shared), request.clone(), parent, publish));
+            let task = tokio::spawn(claim::drive(Arc::clone(&shared), request.clone(), way, parent, publish));
             Driven { request, state, task }
         };
-        Ok(Captures { signal, claims: requests.into_iter().map(drive).collect(), cancel })
+        let claims = requests.into_iter().zip(ways).map(drive).collect();
+        Ok(Captures { cluster: cluster.clone(), groups, signal, claims, cancel })
     }
 
     /// Waits until every mover that can run now is ready to read.
@@ -314,6 +319,7 @@ impl Captures {
             });
             results.push(ClaimResult { namespace: request.namespace, claim: request.claim, outcome });
         }
+        futures::future::join_all(self.groups.iter().map(|group| group.end(&self.cluster))).await;
         results
     }
 

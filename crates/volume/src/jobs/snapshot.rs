@@ -8,32 +8,32 @@ use holdfast_model::point::CaptureMethod;
 use serde_json::json;
 
 use super::claim::{ATTEMPTS, Attempt, Driver, Reading};
+use super::plan::BySnapshot;
 use super::source::BoundClaim;
 use super::{CapturedClaim, Shared};
 use crate::error::{Error, Result};
 use crate::manifest::{DEVICE_PATH, MountedKind, MountedVolume, Placement, VOLUME_PATH};
 use crate::mover::Phase;
-use crate::snapshots::{Taken, View, clear_one, cut, keep, thin};
+use crate::snapshots::{Names, Taken, View, clear_one, cut, keep, thin};
 
 impl Driver<'_> {
     /// Waits for the backup to begin, has a snapshot cut, and reads it.
     pub(super) fn by_snapshot<'a>(
         &'a self,
-        bound: &'a BoundClaim,
-        class: &'a str,
+        way: &'a BySnapshot,
     ) -> BoxFuture<'a, Result<CapturedClaim, Problem>> {
         Box::pin(async move {
-            let Shared { cluster, settings, context, .. } = self.shared;
+            let Shared { cluster, context, .. } = self.shared;
             self.publish.send_modify(|state| (state.queued, state.phase) = (false, Phase::Ready));
             let mut signal = self.shared.signal.clone();
             if signal.wait_for(|reached| *reached >= Phase::Begin).await.is_err() {
                 return Err(self.problem(&Error::Stopped));
             }
             let names = self.names();
-            let result = match cut(cluster, &names, class, settings.snapshot_timeout).await {
+            let result = match self.cut(way, &names).await {
                 Ok(taken) => {
                     self.publish.send_modify(|state| (state.released, state.phase) = (true, Phase::MainDone));
-                    self.read_snapshot(bound, &taken).await
+                    self.read_snapshot(way, &taken).await
                 }
                 Err(error) => Err(self.problem(&error)),
             };
@@ -47,8 +47,26 @@ impl Driver<'_> {
         })
     }
 
-    async fn read_snapshot(&self, bound: &BoundClaim, taken: &Taken) -> Result<CapturedClaim, Problem> {
+    /// Has the claim cut, together with others where that can be.
+    async fn cut(&self, way: &BySnapshot, names: &Names) -> Result<Taken> {
         let Shared { cluster, settings, .. } = self.shared;
+        if let Some(group) = &way.group {
+            match group.taken(cluster, &names.claim, settings.snapshot_timeout).await {
+                Ok(taken) => return Ok(taken),
+                Err(reason) => {
+                    tracing::warn!(claim = names.subject(), reason, "it is cut by itself, not with others");
+                }
+            }
+        }
+        cut(cluster, names, way.class(), settings.snapshot_timeout).await
+    }
+
+    async fn read_snapshot(&self, way: &BySnapshot, taken: &Taken) -> Result<CapturedClaim, Problem> {
+        let Shared { cluster, settings, .. } = self.shared;
+        let bound = &way.bound;
+        if let Some(group) = &way.group {
+            group.settle(cluster).await.map_err(|error| self.problem(&error))?;
+        }
         let slot = self.shared.slots.take(None).await;
         let view = View::open(cluster, &self.names(), taken, &bound.claim, settings.snapshot_timeout).await;
         let view = view.map_err(|error| self.problem(&error))?;

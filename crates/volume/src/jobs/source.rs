@@ -223,13 +223,17 @@ fn refuse_node(node: &Value, subject: &str) -> Option<Problem> {
             Problem::new("volume.simulated_node", subject, message).hint("simulated nodes hold no data"),
         );
     }
-    let ready = node["status"]["conditions"].as_array().is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-    });
-    (!ready).then(|| {
+    (!is_ready(node)).then(|| {
         let message = format!("it is mounted on node {name}, which is not ready");
         Problem::new("volume.node_not_ready", subject, message)
             .hint("run the backup again when the node is back")
+    })
+}
+
+/// Whether a node's kubelet is heard of.
+pub(super) fn is_ready(node: &Value) -> bool {
+    node["status"]["conditions"].as_array().is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
     })
 }
 

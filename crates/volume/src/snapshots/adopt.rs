@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::cut::{complaint, explained, failed};
 use super::step::{Seen, Step, next};
-use super::{Names, Taken, manifest};
+use super::{Names, manifest};
 use crate::error::{Error, Result};
 
 /// There are six steps; one may be repeated when a controller writes at the same time.
@@ -17,15 +17,15 @@ const MOST_STEPS: usize = 40;
 /// How long a deletion may take: a finalizer is a controller's to remove.
 const REMOVAL: Duration = Duration::from_secs(60);
 
-/// Makes the snapshot one of ours, and gives the VolumeSnapshot as it is then. `patience` is how
+/// Makes the snapshot with this content one of ours, and gives the VolumeSnapshot as it is then. `patience` is how
 /// long the storage may take until it can be read.
 pub(super) async fn adopt(
     cluster: &Cluster,
     names: &Names,
-    taken: &Taken,
+    content: &str,
     patience: Duration,
 ) -> Result<Value> {
-    let hand = Hand { cluster, names, taken, patience };
+    let hand = Hand { cluster, names, content, patience };
     let mut retained: Option<Value> = None;
     for _ in 0..MOST_STEPS {
         let mut seen = hand.look().await?;
@@ -52,10 +52,26 @@ pub(super) async fn adopt(
     ))
 }
 
+/// Waits until a VolumeSnapshot of ours can be read, and gives it.
+pub(super) async fn ready(cluster: &Cluster, names: &Names, patience: Duration) -> Result<Value> {
+    let what = format!("the snapshot of {} to be ready", names.subject());
+    let mut told = String::new();
+    let (snapshots, namespace) = (kinds::volume_snapshots(), Some(SYSTEM_NAMESPACE));
+    let waited = cluster
+        .wait(&snapshots, namespace, &names.snapshot, &what, patience, |snapshot| {
+            told = snapshot.map(complaint).unwrap_or_default();
+            snapshot.is_none_or(|snapshot| snapshot["status"]["readyToUse"] == true)
+        })
+        .await;
+    let seen = waited.map_err(|error| explained(names, error, &told))?;
+    seen.ok_or_else(|| failed(names, "it was deleted by somebody else"))
+}
+
 struct Hand<'a> {
     cluster: &'a Cluster,
     names: &'a Names,
-    taken: &'a Taken,
+    /// The first VolumeSnapshotContent.
+    content: &'a str,
     patience: Duration,
 }
 
@@ -65,7 +81,7 @@ impl Hand<'_> {
         let (names, cluster) = (self.names, self.cluster);
         let (first, content, ours, adopted) = futures::try_join!(
             cluster.get(&snapshots, Some(&names.namespace), &names.snapshot),
-            cluster.get(&contents, None, &self.taken.content),
+            cluster.get(&contents, None, self.content),
             cluster.get(&contents, None, &names.snapshot),
             cluster.get(&snapshots, Some(SYSTEM_NAMESPACE), &names.snapshot),
         )?;
@@ -80,7 +96,7 @@ impl Hand<'_> {
         match step {
             Step::Retain => {
                 let patch = manifest::retain(names, content);
-                let patched = self.cluster.merge_patch(&contents, None, &self.taken.content, &patch, &write);
+                let patched = self.cluster.merge_patch(&contents, None, self.content, &patch, &write);
                 return Ok(Some(patched.await?));
             }
             Step::CreateContent => {
@@ -89,7 +105,7 @@ impl Hand<'_> {
             Step::CreateSnapshot => {
                 self.cluster.create(&snapshots, &manifest::adopted(names), &write).await?;
             }
-            Step::AwaitReady => self.ready().await?,
+            Step::AwaitReady => drop(ready(self.cluster, names, self.patience).await?),
             Step::DeleteFirst => {
                 let first = seen.first.as_ref().unwrap_or(&Value::Null);
                 self.delete(&snapshots, Some(&names.namespace), first).await?;
@@ -98,26 +114,6 @@ impl Hand<'_> {
             Step::Done | Step::Lost => {}
         }
         Ok(None)
-    }
-
-    async fn ready(&self) -> Result<()> {
-        let what = format!("the snapshot of {} to be ready", self.names.subject());
-        let mut told = String::new();
-        let waited = self
-            .cluster
-            .wait(
-                &kinds::volume_snapshots(),
-                Some(SYSTEM_NAMESPACE),
-                &self.names.snapshot,
-                &what,
-                self.patience,
-                |snapshot| {
-                    told = snapshot.map(complaint).unwrap_or_default();
-                    snapshot.is_none_or(|snapshot| snapshot["status"]["readyToUse"] == true)
-                },
-            )
-            .await;
-        waited.map(drop).map_err(|error| explained(self.names, error, &told))
     }
 
     async fn delete(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> Result<()> {

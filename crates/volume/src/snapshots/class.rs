@@ -6,10 +6,14 @@ use holdfast_cluster::{Cluster, ListOptions, RawObject, kinds};
 use holdfast_model::label::SNAPSHOT_CLASS;
 use serde_json::Value;
 
+use super::group::{GroupApi, GroupClass};
 use crate::error::Result;
 
-/// Annotation of the class that is used where none is named.
-const DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
+/// Annotations of the class, of snapshots and of groups, that is used where none is named.
+const DEFAULTS: [&str; 2] = [
+    "snapshot.storage.kubernetes.io/is-default-class",
+    "groupsnapshot.storage.kubernetes.io/is-default-class",
+];
 
 /// The VolumeSnapshotClasses of a cluster, and what its storage classes say of them.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,8 @@ pub struct SnapshotClasses {
     named: BTreeMap<String, String>,
     /// Why no class is known, where that is not for want of any.
     unread: Option<String>,
+    /// The classes of groups of snapshots, if the cluster has any.
+    groups: Option<(GroupApi, Vec<Class>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,16 +34,22 @@ struct Class {
     default: bool,
 }
 
+/// Who takes the snapshots of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotBy {
+    /// VolumeSnapshotClass.
+    pub class: String,
+    /// Its driver.
+    pub driver: String,
+    /// It is what the driver does where nobody asks for another class.
+    pub is_usual: bool,
+}
+
 /// What was found for a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// This class takes its snapshots.
-    Class {
-        /// Name of the class.
-        class: String,
-        /// Its driver.
-        driver: String,
-    },
+    Class(SnapshotBy),
     /// Its storage takes none, and why.
     None {
         /// In words.
@@ -72,7 +84,36 @@ impl SnapshotClasses {
         let named = storage.iter().filter_map(|class| {
             Some((class.metadata.name.clone(), class.metadata.annotations.get(SNAPSHOT_CLASS)?.clone()))
         });
-        Ok(Self { classes: classes.iter().filter_map(Class::of).collect(), named: named.collect(), unread })
+        let groups = match classes.is_empty() {
+            true => None,
+            false => GroupApi::find(cluster).await?,
+        };
+        let groups = groups.map(|(api, classes)| (api, classes.iter().filter_map(Class::of).collect()));
+        let classes = classes.iter().filter_map(Class::of).collect();
+        Ok(Self { classes, named: named.collect(), unread, groups })
+    }
+
+    /// The class by which a driver takes snapshots of several claims at one moment: its default, or its only one.
+    pub(crate) fn group_class(&self, driver: &str) -> Option<GroupClass> {
+        let (api, classes) = self.groups.as_ref()?;
+        let of_driver: Vec<&Class> = classes.iter().filter(|class| class.driver == driver).collect();
+        let default = of_driver.iter().find(|class| class.default);
+        let class = match of_driver.as_slice() {
+            [class] => class,
+            _ => default?,
+        };
+        Some(GroupClass { api: *api, class: class.name.clone(), driver: driver.to_owned() })
+    }
+
+    /// Whether snapshots by these are taken at one moment, if all are of one namespace.
+    pub fn cut_together(&self, by: &[SnapshotBy]) -> bool {
+        match by {
+            [] | [_] => true,
+            [first, ..] => {
+                self.group_class(&first.driver).is_some()
+                    && by.iter().all(|by| by.is_usual && by.driver == first.driver)
+            }
+        }
     }
 
     /// The class for a claim bound to `volume`: `wanted`, or the one that the annotation
@@ -93,7 +134,7 @@ impl SnapshotClasses {
 
     fn by_name(&self, name: &str, driver: &str) -> Choice {
         match self.classes.iter().find(|class| class.name == name) {
-            Some(class) if class.driver == driver => class.choice(),
+            Some(class) if class.driver == driver => class.choice(false),
             Some(class) => Choice::Unclear {
                 reason: format!(
                     "VolumeSnapshotClass {name} is of driver {}, its volume of {driver}",
@@ -118,8 +159,8 @@ impl SnapshotClasses {
                     None => format!("there is no VolumeSnapshotClass of driver {driver}"),
                 },
             },
-            ([class], _) => class.choice(),
-            (_, [class]) => class.choice(),
+            ([class], _) => class.choice(true),
+            (_, [class]) => class.choice(true),
             (several, _) => Choice::Unclear {
                 reason: format!(
                     "driver {driver} has several VolumeSnapshotClasses and not one default: {}",
@@ -136,12 +177,13 @@ impl SnapshotClasses {
 impl Class {
     fn of(object: &RawObject) -> Option<Self> {
         let driver = object.parse().ok()?["driver"].as_str()?.to_owned();
-        let default = object.metadata.annotations.get(DEFAULT).is_some_and(|value| value == "true");
+        let annotations = &object.metadata.annotations;
+        let default = DEFAULTS.iter().any(|key| annotations.get(*key).is_some_and(|value| value == "true"));
         Some(Self { name: object.metadata.name.clone(), driver, default })
     }
 
-    fn choice(&self) -> Choice {
-        Choice::Class { class: self.name.clone(), driver: self.driver.clone() }
+    fn choice(&self, is_usual: bool) -> Choice {
+        Choice::Class(SnapshotBy { class: self.name.clone(), driver: self.driver.clone(), is_usual })
     }
 }
 
@@ -168,7 +210,7 @@ mod tests {
     fn chosen(classes: &SnapshotClasses, claim: &Value, wanted: Option<&str>) -> Result<String, String> {
         let volume = json!({"spec": {"csi": {"driver": "d"}}});
         match classes.choose(claim, &volume, wanted) {
-            Choice::Class { class, .. } => Ok(class),
+            Choice::Class(by) => Ok(by.class),
             Choice::None { reason } | Choice::Unclear { reason, .. } => Err(reason),
         }
     }
@@ -187,6 +229,22 @@ mod tests {
             Choice::None { .. }
         ));
         assert!(matches!(two.choose(&claim, &json!({"spec": {"nfs": {}}}), None), Choice::None { .. }));
+    }
+
+    #[test]
+    fn several_are_cut_together_by_the_default_or_only_class_of_groups() {
+        let by = |driver: &str, is_usual| SnapshotBy { class: "c".into(), driver: driver.into(), is_usual };
+        let mut all = classes(&[]);
+        assert!(all.cut_together(&[by("d", true)]), "one alone is of one moment");
+        assert!(!all.cut_together(&[by("d", true), by("d", true)]), "no class");
+        all.groups = Some((
+            GroupApi::newest(),
+            classes(&[("g", "d", false), ("h", "e", false), ("i", "e", true)]).classes,
+        ));
+        assert!(all.cut_together(&[by("d", true), by("d", true)]));
+        assert_eq!(all.group_class("e").unwrap().class, "i");
+        assert!(!all.cut_together(&[by("d", true), by("e", true)]), "two drivers");
+        assert!(!all.cut_together(&[by("d", true), by("d", false)]), "another class is wanted");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
 use holdfast_model::{ObjectRef, Problem, ResourceType};
 use serde_json::{Value, json};
 
-use super::Names;
+use super::{Names, group};
 use crate::error::{Error, Result};
 use crate::manifest::part;
 
@@ -37,7 +37,11 @@ type Which<'a> = &'a (dyn Fn(&Value) -> bool + Send + Sync);
 /// # Errors
 /// The cluster cannot be reached. What fails for one object is in the result.
 pub async fn clear(cluster: &Cluster, includes: &(dyn Fn(&str) -> bool + Send + Sync)) -> Result<Cleared> {
-    clear_those(cluster, &|object| object["metadata"]["labels"][RUN].as_str().is_some_and(includes)).await
+    let of_them = |object: &Value| object["metadata"]["labels"][RUN].as_str().is_some_and(includes);
+    let mut cleared = clear_those(cluster, &of_them).await?;
+    // Once nobody reads their members any more.
+    group::clear_groups(cluster, includes, &mut cleared).await?;
+    Ok(cleared)
 }
 
 /// Removes what one run has made for one claim.
@@ -56,6 +60,20 @@ async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
     for claim in listed(cluster, &claims, Some(SYSTEM_NAMESPACE), part::VIEW, which).await? {
         remove(cluster, &claims, &claim, &mut cleared).await;
     }
+    let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
+    for member in listed(cluster, &snapshots, Some(SYSTEM_NAMESPACE), part::MEMBER, which).await? {
+        remove(cluster, &snapshots, &member, &mut cleared).await;
+    }
+    for member in listed(cluster, &contents, None, part::MEMBER, which).await? {
+        let name = name(&member);
+        match end_content(cluster, &name, "Retain").await {
+            Ok(()) => {
+                let object = ObjectRef { resource: contents.clone(), namespace: None, name };
+                cleared.removed.push(object);
+            }
+            Err(error) => cleared.problems.push(problem(&contents, None, &name, &error.to_string())),
+        }
+    }
     // What a controller did meanwhile, going by what it saw before, is seen in the next round.
     for _ in 0..ROUNDS {
         let left = Left::look(cluster, which).await?;
@@ -68,7 +86,7 @@ async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
                     &kinds::volume_snapshot_contents(),
                     None,
                     &name(content),
-                    &error,
+                    &error.to_string(),
                 ));
             }
         }
@@ -89,7 +107,7 @@ async fn carry_out(cluster: &Cluster, removals: Vec<Removal>, cleared: &mut Clea
             && let Err(error) = cluster.merge_patch(&contents, None, &name, &patch, &Write::default()).await
             && !error.is_not_found()
         {
-            cleared.problems.push(problem(&contents, None, &name, &error));
+            cleared.problems.push(problem(&contents, None, &name, &error.to_string()));
             continue;
         }
         remove(cluster, of, &object, cleared).await;
@@ -119,6 +137,22 @@ async fn hold(cluster: &Cluster, content: &Value) -> Result<(), holdfast_cluster
 /// Whether the snapshot controller sees to it that the deletion of a content is one of the storage's.
 fn is_held(content: &Value) -> bool {
     content["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// Removes a content that no VolumeSnapshot has any more, with this policy, and returns when it is gone.
+pub(super) async fn end_content(cluster: &Cluster, name: &str, policy: &str) -> Result<()> {
+    let contents = kinds::volume_snapshot_contents();
+    let patch = json!({
+        "metadata": {"annotations": {BEING_DELETED: "yes"}},
+        "spec": {"deletionPolicy": policy},
+    });
+    match cluster.merge_patch(&contents, None, name, &patch, &Write::default()).await {
+        Err(error) if error.is_not_found() => return Ok(()),
+        other => drop(other?),
+    }
+    cluster.delete(&contents, None, name, &Delete::default()).await?;
+    cluster.wait(&contents, None, name, "its end", END, |seen| seen.is_none()).await?;
+    Ok(())
 }
 
 fn name(object: &Value) -> String {
@@ -304,19 +338,15 @@ async fn remove(cluster: &Cluster, of: &ResourceType, object: &Value, cleared: &
     match ended {
         Ok(true) => cleared.removed.push(ObjectRef { resource: of.clone(), namespace, name }),
         Ok(false) => {}
-        Err(error) => cleared.problems.push(problem(of, namespace.as_deref(), &name, &error)),
+        Err(error) => cleared.problems.push(problem(of, namespace.as_deref(), &name, &error.to_string())),
     }
 }
 
-fn problem(
-    of: &ResourceType,
-    namespace: Option<&str>,
-    name: &str,
-    error: &holdfast_cluster::Error,
-) -> Problem {
+/// What could not be removed, and why.
+pub(super) fn problem(of: &ResourceType, namespace: Option<&str>, name: &str, why: &str) -> Problem {
     let object =
         ObjectRef { resource: of.clone(), namespace: namespace.map(str::to_owned), name: name.to_owned() };
-    Problem::new("sweep.not_removed", object.to_string(), error.to_string())
+    Problem::new("sweep.not_removed", object.to_string(), why)
 }
 
 #[cfg(test)]

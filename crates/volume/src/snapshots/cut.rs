@@ -1,5 +1,6 @@
 //! Takes a snapshot of a claim and says when the storage has cut it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::{Cluster, Write, kinds};
@@ -8,16 +9,34 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::group::Whole;
 use super::{Names, manifest};
 use crate::error::{Error, Result};
 
 /// A snapshot that the storage has cut: what is written to the volume from now on is not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// The VolumeSnapshotContent that the snapshot controller made.
-    pub(crate) content: String,
+    /// How the storage came to have it.
+    pub(super) origin: Origin,
     /// When and by whom.
     pub(crate) cut: Cut,
+}
+
+/// Whether a snapshot is one of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By the VolumeSnapshotContent that the snapshot controller made.
+    Alone {
+        /// Its name.
+        content: String,
+    },
+    /// It is one of a group.
+    Group {
+        /// The group.
+        whole: Arc<Whole>,
+        /// What the storage calls the snapshot.
+        handle: String,
+    },
 }
 
 /// Asks for a snapshot and waits until it is cut, not until it can be read, which takes some
@@ -71,9 +90,9 @@ fn taken(names: &Names, content: String, seen: &Value) -> Result<Taken> {
         at,
         driver: text(&seen["spec"]["driver"]),
         class: text(&seen["spec"]["volumeSnapshotClassName"]),
-        group: seen["status"]["volumeGroupSnapshotHandle"].as_str().map(str::to_owned),
+        group: None,
     };
-    Ok(Taken { content, cut })
+    Ok(Taken { origin: Origin::Alone { content }, cut })
 }
 
 /// When the storage cut the snapshot: nanoseconds since 1970 in the content's status.

@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Names, Taken};
+use super::clear::end_content;
+use super::cut::Origin;
+use super::{Names, Taken, group};
 use crate::error::Result;
 use crate::manifest::part;
 
@@ -29,6 +31,8 @@ const SNAPSHOT: &str = "holdfast.dev/snapshot";
 const CUT: &str = "holdfast.dev/cut";
 /// Annotation: the CSI driver that has it.
 const DRIVER: &str = "holdfast.dev/driver";
+/// Annotation: the VolumeGroupSnapshotContent of the group that it is one of, and goes with.
+const OF_GROUP: &str = "holdfast.dev/group";
 
 /// How long the storage may take to delete a snapshot.
 const REMOVAL: Duration = Duration::from_secs(60);
@@ -60,6 +64,10 @@ pub(crate) async fn keep(
     taken: &Taken,
     snapshot: &SnapshotId,
 ) -> Result<()> {
+    let group = match &taken.origin {
+        Origin::Alone { .. } => Value::Null,
+        Origin::Group { whole, .. } => json!(whole.content),
+    };
     let patch = json!({"metadata": {
         "labels": {RUN: null, PART: part::KEPT, label::APPLICATION: application.as_str()},
         "annotations": {
@@ -67,6 +75,7 @@ pub(crate) async fn keep(
             SNAPSHOT: snapshot.to_string(),
             CUT: taken.cut.at.to_string(),
             DRIVER: taken.cut.driver,
+            OF_GROUP: group,
         },
     }});
     let write = Write::default();
@@ -167,10 +176,26 @@ pub(crate) async fn thin(cluster: &Cluster, application: &AppId, claim: &str, co
 /// The cluster refuses, or the storage takes longer than a minute.
 pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
     let (snapshots, namespace) = (kinds::volume_snapshots(), Some(SYSTEM_NAMESPACE));
+    let kept = cluster.get(&snapshots, namespace, name).await?;
     cluster.delete(&snapshots, namespace, name, &Delete::default()).await?;
     let what = "the kept snapshot to be gone";
     cluster.wait(&snapshots, namespace, name, what, REMOVAL, |snapshot| snapshot.is_none()).await?;
+    let group = kept.as_ref().and_then(|kept| kept["metadata"]["annotations"][OF_GROUP].as_str());
+    if let Some(group) = group {
+        end_content(cluster, name, "Retain").await?;
+        group::forget_member(cluster, group).await?;
+    }
     Ok(())
+}
+
+/// Contents of ours that are kept of the group with this VolumeGroupSnapshotContent.
+pub(super) async fn members(cluster: &Cluster, group: &str) -> Result<Vec<String>> {
+    let labels = Some(format!("{PART}={}", part::KEPT));
+    let options = ListOptions { labels, ..ListOptions::default() };
+    let kept = cluster.list_all(&kinds::volume_snapshot_contents(), options).await?;
+    let of_it =
+        kept.iter().filter(|kept| kept.metadata.annotations.get(OF_GROUP).is_some_and(|of| of == group));
+    Ok(of_it.map(|kept| kept.metadata.name.clone()).collect())
 }
 
 impl Kept {

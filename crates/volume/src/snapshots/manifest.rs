@@ -83,13 +83,57 @@ pub(super) fn content(names: &Names, first: &Value) -> Value {
 
 /// The VolumeSnapshot in our namespace.
 pub(super) fn adopted(names: &Names) -> Value {
+    ours(names, part::SNAPSHOT)
+}
+
+/// One snapshot of a group.
+pub(super) struct MemberOf<'a> {
+    /// CSI driver.
+    pub(super) driver: &'a str,
+    /// What the storage calls the snapshot.
+    pub(super) handle: &'a str,
+    /// `Filesystem` or `Block`: that of its volume.
+    pub(super) mode: &'a str,
+}
+
+/// The VolumeSnapshot in our namespace for one of a group.
+pub(super) fn member(names: &Names) -> Value {
+    ours(names, part::MEMBER)
+}
+
+/// The content of ours for one of a group. The storage's snapshot goes with the group, not with this.
+pub(super) fn member_content(names: &Names, of: &MemberOf<'_>) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "VolumeSnapshotContent",
+        "metadata": {
+            "name": names.snapshot,
+            "labels": labels(&names.run, part::MEMBER),
+            "annotations": {MODE_CHANGE: "true"},
+        },
+        "spec": {
+            "deletionPolicy": "Retain",
+            "driver": of.driver,
+            "source": {"snapshotHandle": of.handle},
+            "sourceVolumeMode": of.mode,
+            "volumeSnapshotRef": {
+                "apiVersion": API_VERSION,
+                "kind": "VolumeSnapshot",
+                "name": names.snapshot,
+                "namespace": SYSTEM_NAMESPACE,
+            },
+        },
+    })
+}
+
+fn ours(names: &Names, part: &str) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "VolumeSnapshot",
         "metadata": {
             "name": names.snapshot,
             "namespace": SYSTEM_NAMESPACE,
-            "labels": labels(&names.run, part::SNAPSHOT),
+            "labels": labels(&names.run, part),
             "annotations": {"holdfast.dev/subject": names.subject()},
         },
         "spec": {"source": {"volumeSnapshotContentName": names.snapshot}},

@@ -5,11 +5,14 @@
 //! snapshot changes hands ([`adopt`]): a second VolumeSnapshotContent in `holdfast-system` is made
 //! for the same handle before the first goes, and the storage deletes its snapshot exactly once,
 //! with the second. [`clear()`] ends the same from any state in which a run can have died.
+//!
+//! Where the driver cuts several claims at one moment, they are a [`group`].
 
 mod adopt;
 mod class;
 mod clear;
 mod cut;
+mod group;
 mod kept;
 mod manifest;
 mod step;
@@ -17,10 +20,12 @@ mod view;
 
 use holdfast_model::RunId;
 
-pub use class::{Choice, SnapshotClasses, driver_of};
+pub use class::{Choice, SnapshotBy, SnapshotClasses, driver_of};
 pub(crate) use clear::clear_one;
+use clear::end_content;
 pub use clear::{Cleared, clear};
 pub(crate) use cut::{Taken, cut};
+pub(crate) use group::Group;
 pub use kept::{Kept, forget, kept};
 pub(crate) use kept::{Local, Saving, keep, ready, thin};
 pub(crate) use view::View;

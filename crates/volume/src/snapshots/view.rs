@@ -7,8 +7,9 @@ use holdfast_model::label::SYSTEM_NAMESPACE;
 use holdfast_model::quantity;
 use serde_json::Value;
 
-use super::manifest::Wanted;
-use super::{Names, Taken, adopt, manifest};
+use super::cut::Origin;
+use super::manifest::{MemberOf, Wanted};
+use super::{Names, Taken, adopt, group, manifest};
 use crate::error::Result;
 
 /// How long the storage may take to delete a volume or a snapshot before that is left to the sweep.
@@ -17,6 +18,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 /// A snapshot of ours and the claim that it is read through.
 pub(crate) struct View {
     names: Names,
+    /// The snapshot is one of a group, and goes with that.
+    is_member: bool,
 }
 
 impl View {
@@ -29,17 +32,24 @@ impl View {
         claim: &Value,
         patience: Duration,
     ) -> Result<View> {
-        let adopted = adopt::adopt(cluster, names, taken, patience).await?;
+        let mode = claim["spec"]["volumeMode"].as_str().unwrap_or("Filesystem");
+        let adopted = match &taken.origin {
+            Origin::Alone { content } => adopt::adopt(cluster, names, content, patience).await?,
+            Origin::Group { handle, .. } => {
+                let source = MemberOf { driver: &taken.cut.driver, handle, mode };
+                group::adopt(cluster, names, &source, patience).await?
+            }
+        };
         let requested = claim["status"]["capacity"]["storage"].as_str().unwrap_or_default();
         let restored = adopted["status"]["restoreSize"].as_str().unwrap_or_default();
         let wanted = Wanted {
             storage_class: claim["spec"]["storageClassName"].as_str().unwrap_or_default(),
             size: quantity::bytes(requested).max(quantity::bytes(restored)).unwrap_or_default(),
-            mode: claim["spec"]["volumeMode"].as_str().unwrap_or("Filesystem"),
+            mode,
         };
         let view = manifest::view(names, &wanted);
         cluster.create(&kinds::persistent_volume_claims(), &view, &Write::default()).await?;
-        Ok(View { names: names.clone() })
+        Ok(View { names: names.clone(), is_member: matches!(taken.origin, Origin::Group { .. }) })
     }
 
     /// Name of the claim of ours, in `holdfast-system`.
@@ -51,6 +61,9 @@ impl View {
     /// now is labelled and swept.
     pub(crate) async fn close(self, cluster: &Cluster) {
         self.end(cluster).await;
+        if self.is_member {
+            return group::give_back(cluster, &self.names).await;
+        }
         let (snapshots, name) = (kinds::volume_snapshots(), self.names.snapshot.as_str());
         let _ = cluster.delete(&snapshots, Some(SYSTEM_NAMESPACE), name, &Delete::default()).await;
         let contents = kinds::volume_snapshot_contents();

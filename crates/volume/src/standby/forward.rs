@@ -13,7 +13,7 @@ use crate::files::{Compare, Extras};
 use crate::handover::{ClaimRestore, Target, discard_mover, run_mover};
 use crate::mover::FileMode;
 use crate::settings::MoverSettings;
-use crate::snapshots::{Choice, SnapshotClasses};
+use crate::snapshots::{Choice, SnapshotBy, SnapshotClasses};
 
 /// Brings a volume forward, from whatever state it is in.
 pub(super) async fn bring(
@@ -57,7 +57,7 @@ async fn choose(
     let volume = one["spec"]["volumeName"].as_str().unwrap_or_default();
     let volume = cluster.get(&kinds::persistent_volumes(), None, volume).await?.unwrap_or_default();
     match classes.choose(&one, &volume, None) {
-        Choice::Class { class, driver } => {
+        Choice::Class(SnapshotBy { class, driver, .. }) => {
             return Ok(Chosen { standing: one, class: Some((class, driver)) });
         }
         Choice::Unclear { reason, hint } => return Err(failed(claim, &format!("{reason}; {hint}"))),

@@ -1,0 +1,151 @@
+//! Storage and movers in trouble: success, or an error with the name of the claim, and nothing left.
+
+use std::time::Duration;
+
+use holdfast_testbed::{CSI_CLASS, CSI_LATE_CLASS, FaultProxy, Faults};
+
+use crate::program::Program;
+use crate::snapshots::{application, deploy_on, no_snapshot_is_left, retire, volumes};
+use crate::stand::{Stand, apply, image, kubectl, until};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn claim(namespace: &str, name: &str, class: &str, size: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {size}}}}}}}\n---\n"
+    )
+}
+
+/// A claim whose volume waits for a pod has nothing to capture; all else is captured.
+#[test]
+fn a_pending_claim_is_named_and_the_rest_is_there() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "pending");
+    deploy_on(&stand.a, "pending", CSI_CLASS);
+    apply(&stand.a, &claim("pending", "waiting", CSI_LATE_CLASS, "64Mi"));
+    program.init_vault();
+    program.add("pending", &application("pending", ""));
+    let point = program.ok(&["backup", "pending", "--context", "a", "-o", "json"]).json();
+    let excluded = point["excluded"].to_string();
+    assert!(excluded.contains("pending/waiting") && excluded.contains("not bound"), "{excluded}");
+    assert_eq!(volumes(&point).len(), 2, "{point:#}");
+    no_snapshot_is_left(stand, &program, "pending");
+    retire(stand, &["pending"]);
+}
+
+/// A mover whose limit is too low for it is killed by the kernel: said so, and the next run needs no help.
+#[test]
+fn a_mover_that_runs_out_of_memory_is_named() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "starved");
+    deploy_on(&stand.a, "starved", CSI_CLASS);
+    let payload = "head -c 60000000 /dev/urandom > /one/payload; sync";
+    kubectl(&stand.a, &["exec", "-n", "starved", "deploy/counter", "--", "sh", "-c", payload]);
+    program.init_vault();
+    program.add("starved", &application("starved", ""));
+    let point = program
+        .expect(3, &["backup", "starved", "--context", "a", "--mover-memory", "14Mi", "-o", "json"])
+        .json();
+    let problems = point["problems"].to_string();
+    assert!(problems.contains("starved/one") && problems.contains("volume.mover"), "{problems}");
+    assert!(problems.contains("OOMKilled") || problems.contains("137"), "{problems}");
+    no_snapshot_is_left(stand, &program, "starved");
+    let point = program.ok(&["backup", "starved", "--context", "a", "-o", "json"]).json();
+    assert_eq!(volumes(&point).len(), 2, "{point:#}");
+    retire(stand, &["starved"]);
+}
+
+/// A restore in place of more than there is room for names the claim; the point is as good as before.
+#[test]
+fn a_volume_that_is_full_is_named() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "cramped");
+    apply(&stand.a, "{apiVersion: v1, kind: Namespace, metadata: {name: cramped}}");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: holder, namespace: cramped}\nspec:\n  terminationGracePeriodSeconds: 0\n\
+               \x20 containers:\n  - name: c\n    image: testbed.local/busybox:1\n    imagePullPolicy: Never\n    command: [sleep, infinity]\n\
+               \x20   volumeMounts: [{name: d, mountPath: /data}]\n  volumes:\n  - {name: d, persistentVolumeClaim: {claimName: data}}\n";
+    apply(&stand.a, &format!("{}{pod}", claim("cramped", "data", CSI_CLASS, "96Mi")));
+    until(
+        &stand.a,
+        LIMIT,
+        &["get", "pod/holder", "-n", "cramped", "-o", "jsonpath={.status.phase}"],
+        |said| said == "Running",
+    );
+    let run =
+        |script: &str| kubectl(&stand.a, &["exec", "-n", "cramped", "holder", "--", "sh", "-c", script]);
+    run("head -c 60000000 /dev/urandom > /data/first; sync");
+    program.init_vault();
+    program.add("cramped", &application("cramped", ""));
+    program.ok(&["backup", "cramped", "--context", "a"]);
+    run("rm /data/first; head -c 60000000 /dev/urandom > /data/second; sync");
+    kubectl(&stand.a, &["delete", "pod/holder", "-n", "cramped", "--wait=true"]);
+    let restore =
+        ["volume", "restore", "cramped/latest", "--claim", "cramped/data", "--to", "a", "--in-place"];
+    let said = program.run(&restore);
+    assert!(said.code == 1 || said.code == 3, "{said:?}");
+    let told = format!("{}{}", said.stdout, said.stderr);
+    assert!(told.contains("cramped/data") && told.contains("is full"), "{told}");
+    // With what was in the way gone, the same restore completes it.
+    apply(&stand.a, pod);
+    until(&stand.a, LIMIT, &["exec", "-n", "cramped", "holder", "--", "rm", "-f", "/data/second"], |_| true);
+    kubectl(&stand.a, &["delete", "pod/holder", "-n", "cramped", "--wait=true"]);
+    program.ok(&restore);
+    no_snapshot_is_left(stand, &program, "cramped");
+    retire(stand, &["cramped"]);
+}
+
+/// A node that dies under a mover ends the wait for it, and is named with the claim.
+#[test]
+fn a_node_that_dies_under_a_mover_is_named() {
+    let shared = Stand::get();
+    let mut nodes = shared.block_on(async {
+        let site = holdfast_testbed::Site::builder("pair").csi().nodes(2).image(image());
+        site.start().await.expect("a site of two nodes")
+    });
+    let dying = nodes.node_names()[1].clone();
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: writer, namespace: dying}}\nspec:\n  nodeSelector: {{kubernetes.io/hostname: {dying}}}\n\
+         \x20 containers:\n  - name: c\n    image: testbed.local/busybox:1\n    imagePullPolicy: Never\n\
+         \x20   command: [sh, -c, \"head -c 60000000 /dev/urandom > /data/f; touch /data/ready; sleep 100000\"]\n\
+         \x20   volumeMounts: [{{name: d, mountPath: /data}}]\n  volumes:\n  - {{name: d, persistentVolumeClaim: {{claimName: data}}}}\n"
+    );
+    apply(&nodes, "{apiVersion: v1, kind: Namespace, metadata: {name: dying}}");
+    apply(&nodes, &format!("{}{pod}", claim("dying", "data", "local", "1Gi")));
+    until(&nodes, LIMIT, &["exec", "-n", "dying", "writer", "--", "cat", "/data/ready"], |_| true);
+    let line = FaultProxy::start(&shared.s3.address().ip().to_string(), shared.s3.address()).expect("a line");
+    let mut program = Program::new(shared, "dying");
+    program.endpoint = line.endpoint();
+    program.set("KUBECONFIG", &nodes.kubeconfig().to_string_lossy());
+    program.init_vault();
+    program.add("dying", &application("dying", ""));
+    // Slow enough that the mover is not done before its node is dead.
+    line.set(Faults { bandwidth: Some(1 << 20), ..Faults::default() });
+    let mut run = program.start(&["backup", "dying", "--context", "pair"]);
+    let movers = [
+        "get",
+        "pods",
+        "-n",
+        "holdfast-system",
+        "-l",
+        "holdfast.dev/part=mover",
+        "-o",
+        "jsonpath={.items[*].status.phase}",
+    ];
+    until(&nodes, LIMIT, &movers, |said| said == "Running");
+    shared.block_on(nodes.kill_node(1)).expect("the node dies");
+    line.set(Faults::default());
+    assert_eq!(run.wait().expect("it ends").code(), Some(3), "Partial; see the evidence of `dying`");
+    let point = program.ok(&["point", "show", "dying/latest", "-o", "json"]).json();
+    let problems = point["problems"].to_string();
+    assert!(problems.contains("dying/data") && problems.contains(&dying), "{problems}");
+    shared.block_on(nodes.start_node(1)).expect("the node is back");
+    program.ok(&["sweep", "--context", "pair"]);
+    until(
+        &nodes,
+        LIMIT,
+        &["get", "pods,jobs,secrets", "-n", "holdfast-system", "-l", "holdfast.dev/run", "-o", "name"],
+        str::is_empty,
+    );
+    shared.block_on(nodes.stop()).expect("the site goes");
+}
