@@ -35,6 +35,7 @@ mod retry;
 mod server_clock;
 mod settings;
 mod state;
+mod token;
 mod transport;
 mod wait;
 mod warning;

@@ -9,6 +9,9 @@ pub const FIELD_MANAGER: &str = "holdfast";
 /// The namespace of movers, leases and the agent; the only one where vault credentials may be.
 pub const SYSTEM_NAMESPACE: &str = "holdfast-system";
 
+/// Service account in [`SYSTEM_NAMESPACE`] by which movers show a driver's snapshot metadata service that they may ask.
+pub const METADATA_ACCOUNT: &str = "holdfast-metadata";
+
 /// Label or annotation, value `true`: leave this object (for a claim: and its data) out.
 pub const EXCLUDE: &str = "holdfast.dev/exclude";
 /// Label or annotation on a PersistentVolumeClaim, value `true`: keep the object, leave its data out.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use holdfast_cluster::{Cluster, Write, kinds};
 use holdfast_model::ResourceType;
-use holdfast_model::label::{self, SYSTEM_NAMESPACE};
+use holdfast_model::label::{self, METADATA_ACCOUNT, SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -32,6 +32,43 @@ pub async fn ensure(cluster: &Cluster, access: &RepositoryAccess) -> Result<()> 
         cluster.apply(&of, &object, true, &write).await?;
     }
     Ok(())
+}
+
+/// Makes sure that there is an account that a snapshot metadata service answers, and that movers reach the one at
+/// this address. The account may see snapshots in `holdfast-system` and nothing else.
+///
+/// # Errors
+/// The caller may not create these objects.
+pub(crate) async fn ensure_metadata(cluster: &Cluster, address: &str) -> Result<()> {
+    let (write, rbac) = (Write::default(), "rbac.authorization.k8s.io");
+    let metadata = json!({"name": METADATA_ACCOUNT, "namespace": SYSTEM_NAMESPACE, "labels": labels()});
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
+        "automountServiceAccountToken": false});
+    let role = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata,
+        "rules": [{"apiGroups": ["snapshot.storage.k8s.io"], "resources": ["volumesnapshots"], "verbs": ["get"]}],
+    });
+    let binding = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": metadata,
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": METADATA_ACCOUNT},
+        "subjects": [{"kind": "ServiceAccount", "name": METADATA_ACCOUNT, "namespace": SYSTEM_NAMESPACE}],
+    });
+    for (of, object) in [
+        (kinds::service_accounts(), account),
+        (kinds::roles(), role),
+        (kinds::role_bindings(), binding),
+        (network_policies(), metadata_policy(address)),
+    ] {
+        cluster.apply(&of, &object, true, &write).await?;
+    }
+    Ok(())
+}
+
+/// A service has a name that policies do not know, or an address behind which pods have others: the port is its own.
+fn metadata_policy(address: &str) -> Value {
+    let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    let name = manifest::name("holdfast-metadata", &[address]);
+    policy(&name, json!(["Egress"]), json!([{"ports": [{"protocol": "TCP", "port": port}]}]))
 }
 
 fn labels() -> Value {

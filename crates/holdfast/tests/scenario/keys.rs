@@ -21,6 +21,7 @@ fn no_key_is_ever_seen_in_the_applications_namespace() {
         program.ok(&["backup", "keys", "--context", "a"]);
         program.ok(&["restore", "keys/latest", "--to", "b"]);
     });
+    stand.retire(&["keys"]);
 }
 
 /// Does `work` and looks meanwhile, again and again, for the keys of an application whose name is that

@@ -37,6 +37,7 @@ fn backups_survive(name: &str, kills: u32) {
     let check = program.restic(name, &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
     nothing_temporary_is_left(stand, &program, name);
+    stand.retire(&[name]);
 }
 
 fn restores_survive(name: &str, kills: u32) {
@@ -59,6 +60,7 @@ fn restores_survive(name: &str, kills: u32) {
     assert_eq!(report["outcome"], "Completed", "{report:#}");
     assert_eq!(Shop::at(&stand.b, name).ledger(i64::MAX), wanted);
     nothing_temporary_is_left(stand, &program, name);
+    stand.retire(&[name]);
 }
 
 #[test]
@@ -143,4 +145,5 @@ fn what_was_uploaded_before_a_kill_is_not_sent_again() {
     let check = program.restic("resumed", &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
     nothing_temporary_is_left(stand, &program, "resumed");
+    stand.retire(&["resumed"]);
 }

@@ -131,6 +131,7 @@ fn every_restore_holds_what_was_promised(
         kubectl(&stand.b, &["delete", "namespace", &copy, "--wait=false"]);
     }
     load.end();
+    stand.retire(&[name]);
 }
 
 /// Waits for some more transactions, then gives how many are acknowledged.

@@ -102,14 +102,6 @@ pub fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
     }
 }
 
-/// Ends what a scenario runs at both sites: it would count on beside all others.
-pub fn retire(stand: &Stand, namespaces: &[&str]) {
-    for site in [&stand.a, &stand.b] {
-        let delete = ["delete", "namespace", "--ignore-not-found", "--wait=false"];
-        kubectl(site, &[&delete[..], namespaces].concat());
-    }
-}
-
 /// What the logs of a site's storage say of a snapshot.
 fn said_of(site: &Site, snapshot: &str) -> String {
     let logs = std::fs::read_dir(site.logs_dir()).expect("logs").flatten();
@@ -177,7 +169,7 @@ fn a_volume_is_read_from_a_snapshot_while_the_application_goes_on() {
     assert_eq!(digest(&stand.a), digest(&stand.b));
     // What the post hook wrote came after the snapshot.
     assert_eq!(restored("ls /one | grep -c -e '^pre$' -e '^post$'").trim(), "1");
-    retire(stand, &["snapped"]);
+    stand.retire(&["snapped"]);
 }
 
 #[test]
@@ -211,7 +203,7 @@ fn two_snapshots_without_a_hook_are_said_to_be_apart() {
         refused.stderr
     );
     no_snapshot_is_left(stand, &program, "apart");
-    retire(stand, &["apart"]);
+    stand.retire(&["apart"]);
 }
 
 #[test]
@@ -230,7 +222,7 @@ fn a_backup_from_snapshots_survives_being_killed() {
     let point = program.ok(&["backup", "cut-off", "--context", "a", "--wait", "-o", "json"]).json();
     assert_eq!(point["outcome"], "Completed", "{point:#}");
     no_snapshot_is_left(stand, &program, "cut-off");
-    retire(stand, &["cut-off"]);
+    stand.retire(&["cut-off"]);
 }
 
 /// The snapshot is ours once it is cut: what is deleted with the namespace is still captured.
@@ -267,7 +259,7 @@ fn a_namespace_that_goes_while_its_snapshots_are_read_loses_nothing() {
     program.ok(&["restore", "going/latest", "--to", "b"]);
     let restored = ["exec", "-n", "going", "deploy/counter", "--", "sh", "-c", "md5sum < /two/payload"];
     assert_eq!(kubectl(&stand.b, &restored), digest);
-    retire(stand, &["going"]);
+    stand.retire(&["going"]);
 }
 
 /// A storage that never cuts a snapshot fails the claim by name and leaves nothing.
@@ -291,7 +283,7 @@ fn a_snapshot_that_never_comes_is_told_and_removed() {
     assert!(problems.contains("never/one") && problems.contains("volume.snapshot"), "{problems}");
     kubectl(&stand.a, &["delete", "volumesnapshotclass/refused"]);
     no_snapshot_is_left(stand, &program, "never");
-    retire(stand, &["never"]);
+    stand.retire(&["never"]);
 }
 
 /// Some snapshots stay with the storage; a restore at the same site is made of them and writes nothing.
@@ -318,5 +310,5 @@ fn a_restore_at_home_is_made_of_a_kept_snapshot() {
     program.ok(&["snapshots", "home", "--context", "a", "--delete"]);
     assert_eq!(kept().as_array().map(Vec::len), Some(0), "{:#}", kept());
     no_snapshot_is_left(stand, &program, "home");
-    retire(stand, &["home", "home-again"]);
+    stand.retire(&["home", "home-again"]);
 }

@@ -57,6 +57,14 @@ impl Stand {
         })
     }
 
+    /// Ends what a scenario runs at both sites: beside all others it would cost them their time.
+    pub fn retire(&self, namespaces: &[&str]) {
+        for site in [&self.a, &self.b] {
+            let delete = ["delete", "namespace", "--ignore-not-found", "--wait=false"];
+            kubectl(site, &[&delete[..], namespaces].concat());
+        }
+    }
+
     /// Runs a future on the scenarios' runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on(future)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use holdfast_testbed::{CSI_CLASS, CSI_LATE_CLASS, FaultProxy, Faults};
+use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, FaultProxy, Faults};
 
 use crate::program::Program;
-use crate::snapshots::{application, deploy_on, no_snapshot_is_left, retire, volumes};
+use crate::snapshots::{application, deploy_on, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, apply, image, kubectl, until};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ fn a_pending_claim_is_named_and_the_rest_is_there() {
     assert!(excluded.contains("pending/waiting") && excluded.contains("not bound"), "{excluded}");
     assert_eq!(volumes(&point).len(), 2, "{point:#}");
     no_snapshot_is_left(stand, &program, "pending");
-    retire(stand, &["pending"]);
+    stand.retire(&["pending"]);
 }
 
 /// A mover whose limit is too low for it is killed by the kernel: said so, and the next run needs no help.
@@ -53,7 +53,7 @@ fn a_mover_that_runs_out_of_memory_is_named() {
     no_snapshot_is_left(stand, &program, "starved");
     let point = program.ok(&["backup", "starved", "--context", "a", "-o", "json"]).json();
     assert_eq!(volumes(&point).len(), 2, "{point:#}");
-    retire(stand, &["starved"]);
+    stand.retire(&["starved"]);
 }
 
 /// A restore in place of more than there is room for names the claim; the point is as good as before.
@@ -92,7 +92,7 @@ fn a_volume_that_is_full_is_named() {
     kubectl(&stand.a, &["delete", "pod/holder", "-n", "cramped", "--wait=true"]);
     program.ok(&restore);
     no_snapshot_is_left(stand, &program, "cramped");
-    retire(stand, &["cramped"]);
+    stand.retire(&["cramped"]);
 }
 
 /// A node that dies under a mover ends the wait for it, and is named with the claim.
@@ -148,4 +148,55 @@ fn a_node_that_dies_under_a_mover_is_named() {
         str::is_empty,
     );
     shared.block_on(nodes.stop()).expect("the site goes");
+}
+
+/// What a driver says of its snapshots spares reading: of a device with holes what is allocated, and where the storage
+/// kept the last snapshot, what changed since.
+#[test]
+fn of_a_device_only_what_changed_is_read() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "told");
+    apply(&stand.a, "{apiVersion: v1, kind: Namespace, metadata: {name: told}}");
+    let disk = claim("told", "disk", CSI_IMAGE_CLASS, "1Gi").replace("spec: {", "spec: {volumeMode: Block, ");
+    let user = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: user, namespace: told}\n\
+         spec:\n  selector: {matchLabels: {app: user}}\n  template:\n    metadata: {labels: {app: user}}\n    spec:\n\
+         \x20     terminationGracePeriodSeconds: 1\n      containers:\n      - name: user\n        image: testbed.local/busybox:1\n\
+         \x20       imagePullPolicy: Never\n        command: [sleep, '100000']\n        volumeDevices: [{name: d, devicePath: /dev/disk}]\n\
+         \x20     volumes: [{name: d, persistentVolumeClaim: {claimName: disk}}]\n";
+    apply(&stand.a, &format!("{disk}{user}"));
+    let ready = ["get", "deploy/user", "-n", "told", "-o", "jsonpath={.status.readyReplicas}"];
+    until(&stand.a, LIMIT, &ready, |said| said == "1");
+    let run =
+        |site, script: &str| kubectl(site, &["exec", "-n", "told", "deploy/user", "--", "sh", "-c", script]);
+    let write = |at: u32, count: u32| {
+        let script =
+            format!("dd if=/dev/urandom of=/dev/disk bs=1M count={count} seek={at} conv=fsync 2>/dev/null");
+        run(&stand.a, &script);
+    };
+    program.init_vault();
+    program.add("told", &application("told", ""));
+    let read = |more: &[&str]| {
+        let backup = ["backup", "told", "--context", "a", "-o", "json"];
+        let point = program.ok(&[&backup[..], more].concat()).json();
+        volumes(&point)[0]["bytesRead"].as_u64().expect("bytes") >> 20
+    };
+    write(3, 8);
+    write(700, 8);
+    let first = read(&["--keep-snapshots", "1"]);
+    assert!((16..=24).contains(&first), "{first} MiB read of 16 that are allocated");
+    write(704, 4);
+    let second = read(&["--keep-snapshots", "1"]);
+    assert!((4..=8).contains(&second), "{second} MiB read of 4 that changed");
+    program.ok(&["restore", "told/latest", "--to", "b"]);
+    let digest = |site| run(site, "md5sum < /dev/disk");
+    assert_eq!(digest(&stand.a), digest(&stand.b));
+    // Without the snapshot to compare with, all that is allocated is read.
+    program.ok(&["snapshots", "told", "--context", "a", "--delete"]);
+    write(3, 1);
+    let third = read(&[]);
+    assert!((16..=24).contains(&third), "{third} MiB read");
+    let shown = program.restic("told", &["check", "--read-data"]);
+    assert!(shown.stdout.contains("no errors were found"), "{shown:#?}");
+    no_snapshot_is_left(stand, &program, "told");
+    stand.retire(&["told"]);
 }

@@ -61,6 +61,7 @@ fn walk(stand: &Stand, name: &str) {
     let check = program.restic(name, &["check", "--read-data"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
     nothing_temporary_is_left(stand, &program, name);
+    stand.retire(&[name]);
 }
 
 fn bytes(point: &serde_json::Value, field: &str) -> u64 {

@@ -130,12 +130,12 @@ pub(super) async fn find_owed(
     Ok(same.or_else(any).ok_or(NoPlace::NoPod).and_then(|pod| place(&owed.namespace, pod, target)))
 }
 
-/// The place of a hook, if there is one now.
+/// The place of a hook, if there is one: where it would run, which waits for the same pod to be ready.
 ///
 /// # Errors
 /// [`crate::Error::Cluster`]
 pub async fn place_of(cluster: &Cluster, target: &HookTarget, namespaces: &[&str]) -> Result<Option<Place>> {
-    Ok(find(cluster, target, namespaces).await?.ok())
+    Ok(find_soon(cluster, target, namespaces).await?.ok())
 }
 
 async fn running(cluster: &Cluster, namespace: &str, target: &HookTarget) -> Result<Vec<Value>> {

@@ -1,6 +1,6 @@
 //! The rights themselves, one by one, with their reasons.
 
-use holdfast_model::label::SYSTEM_NAMESPACE;
+use holdfast_model::label::{METADATA_ACCOUNT, SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
 
 /// Where a rule holds.
@@ -221,6 +221,33 @@ pub const RULES: &[Rule] = &[
         &["volumesnapshotcontents"],
         &["get", "list", "watch", "create", "patch", "delete"],
         "a snapshot is taken over by a second content for its handle, before the first goes",
+    ),
+    Rule {
+        names: &[METADATA_ACCOUNT],
+        ..rule(
+            BACKUP,
+            Place::System,
+            CORE,
+            &["serviceaccounts/token"],
+            &["create"],
+            "a mover shows a driver's snapshot metadata service who it is, by a token for that alone",
+        )
+    },
+    rule(
+        BACKUP,
+        Place::System,
+        &["rbac.authorization.k8s.io"],
+        &["roles", "rolebindings"],
+        &["get", "create", "patch"],
+        "the account of that token may see our own snapshots",
+    ),
+    rule(
+        BACKUP,
+        Place::Cluster,
+        &["cbt.storage.k8s.io"],
+        &["snapshotmetadataservices"],
+        &["get"],
+        "they say where a driver tells which blocks changed",
     ),
     rule(
         BACKUP,

@@ -26,7 +26,8 @@ use crate::manifest::{
     self, CONTAINER, DEVICE_PATH, GATE, MountedKind, MountedVolume, MoverJob, Placement, VOLUME_PATH,
 };
 use crate::mover::{
-    BlockSource, CaptureMode, CaptureReport, CaptureWork, Event, MoverSpec, Phase, SPEC_VERSION, Work,
+    BlockSource, CaptureMode, CaptureReport, CaptureWork, Event, MetadataAccess, MoverSpec, Phase,
+    SPEC_VERSION, Work,
 };
 use crate::snapshots::{self, Names};
 
@@ -89,6 +90,8 @@ pub(super) struct Reading<'a> {
     pub(super) placement: Placement,
     /// The live volume that it is, if it is one.
     pub(super) source: Option<&'a Source>,
+    /// Who can say which blocks of it changed.
+    pub(super) told: Option<MetadataAccess>,
 }
 
 impl Driver<'_> {
@@ -173,7 +176,7 @@ impl Driver<'_> {
             volumes: vec![reading.volume.clone()],
             restores: false,
         };
-        let spec = self.spec(bound);
+        let spec = self.spec(bound, reading);
         let launch = tokio::select! {
             launch = Launch::start(cluster, &job, &spec, settings.start_timeout) => launch,
             () = self.source_ended(reading.source) => {
@@ -297,7 +300,7 @@ impl Driver<'_> {
             .map_err(|error| missing(&format!("its capture.json cannot be read: {error}")))
     }
 
-    fn spec(&self, bound: &BoundClaim) -> MoverSpec {
+    fn spec(&self, bound: &BoundClaim, reading: &Reading<'_>) -> MoverSpec {
         let Shared { cluster, context, .. } = self.shared;
         let subject = self.request.subject();
         let mut tags = vec![TAG.to_owned()];
@@ -313,9 +316,10 @@ impl Driver<'_> {
                 namespace: self.request.namespace.clone(),
                 claim: self.request.claim.clone(),
                 path: if bound.is_block() { DEVICE_PATH.into() } else { VOLUME_PATH.into() },
-                mode: match bound.is_block() {
-                    true => CaptureMode::Blocks(BlockSource::Whole),
-                    false => CaptureMode::Files,
+                mode: match (bound.is_block(), &reading.told) {
+                    (true, Some(told)) => CaptureMode::Blocks(BlockSource::Told(Box::new(told.clone()))),
+                    (true, None) => CaptureMode::Blocks(BlockSource::Whole),
+                    (false, _) => CaptureMode::Files,
                 },
                 cluster: cluster.name().to_owned(),
                 tags,
@@ -454,7 +458,7 @@ fn live_reading(source: &Source) -> Reading<'_> {
         read_only: true,
     };
     let placement = Placement { node: Some(source.node.clone()), ..Placement::default() };
-    Reading { volume, placement, source: Some(source) }
+    Reading { volume, placement, source: Some(source), told: None }
 }
 
 /// Runs `holdfast mover signal` in the mover's container. Signalling twice is harmless.

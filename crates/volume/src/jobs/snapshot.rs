@@ -13,8 +13,8 @@ use super::source::BoundClaim;
 use super::{CapturedClaim, Shared};
 use crate::error::{Error, Result};
 use crate::manifest::{DEVICE_PATH, MountedKind, MountedVolume, Placement, VOLUME_PATH};
-use crate::mover::Phase;
-use crate::snapshots::{Names, Taken, View, clear_one, cut, keep, thin};
+use crate::mover::{MetadataAccess, Phase};
+use crate::snapshots::{Names, Taken, View, base_of, clear_one, cut, keep, metadata_access, thin};
 
 impl Driver<'_> {
     /// Waits for the backup to begin, has a snapshot cut, and reads it.
@@ -104,9 +104,10 @@ impl Driver<'_> {
         taken: &Taken,
         view: &View,
     ) -> Result<CapturedClaim, Problem> {
+        let reading = Reading { told: self.told(bound, taken).await, ..reading(bound, view) };
         let mut last = None;
         for attempt in 0..ATTEMPTS {
-            match self.attempt(attempt, bound, &reading(bound, view), None).await {
+            match self.attempt(attempt, bound, &reading, None).await {
                 Attempt::Captured(id) => {
                     return self.captured(bound, CaptureMethod::Snapshot, Some(taken.cut.clone()), id).await;
                 }
@@ -117,6 +118,27 @@ impl Driver<'_> {
         }
         let message = format!("its mover ended {ATTEMPTS} times");
         Err(last.unwrap_or_else(|| Problem::new("volume.mover", self.request.subject(), message)))
+    }
+
+    /// How the driver says which blocks of a device changed, since the parent where the storage still has a snapshot
+    /// of that, or are allocated. Without, all of it is read, and the point says so.
+    async fn told(&self, bound: &BoundClaim, taken: &Taken) -> Option<MetadataAccess> {
+        if !bound.is_block() {
+            return None;
+        }
+        let Shared { cluster, context, .. } = self.shared;
+        let names = self.names();
+        let asked = async {
+            let base = match &self.parent {
+                Some(parent) => base_of(cluster, &context.application, &names.subject(), parent).await?,
+                None => None,
+            };
+            metadata_access(cluster, &taken.cut.driver, &names.snapshot, base).await
+        };
+        asked.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, claim = names.subject(), "its driver is not asked for changed blocks");
+            None
+        })
     }
 
     /// Where to look when a mover of a view could not start.
@@ -143,5 +165,5 @@ fn reading(bound: &BoundClaim, view: &View) -> Reading<'static> {
     let volume = MountedVolume { source, kind, path: path.to_owned(), read_only: true };
     // Whatever keeps other pods off the nodes that reach the storage does not keep a mover off.
     let tolerations = vec![json!({"operator": "Exists", "effect": "NoSchedule"})];
-    Reading { volume, placement: Placement { tolerations, ..Placement::default() }, source: None }
+    Reading { volume, placement: Placement { tolerations, ..Placement::default() }, source: None, told: None }
 }

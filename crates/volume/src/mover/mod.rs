@@ -14,6 +14,7 @@
 //! wrongly, 143 ended by a signal.
 
 mod capture;
+mod changes;
 mod event;
 mod gate;
 mod hold;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
+pub use changes::{MetadataAccess, Token};
 pub use event::{Event, Phase};
 pub use report::CaptureReport;
 pub(crate) use restore::proof;

@@ -11,6 +11,7 @@ use holdfast_model::hook::LatePath;
 use holdfast_vault::SnapshotId;
 use serde::{Deserialize, Serialize};
 
+use super::changes::MetadataAccess;
 use crate::blocks::Before;
 use crate::error::{Error, Result};
 use crate::files::{Compare, Extras, Selection, Verify};
@@ -101,7 +102,7 @@ impl CaptureMode {
     }
 }
 
-/// What is known of a block device before it is read. Ranges are in a file in the mover that must
+/// What is known of a block device before it is read. Ranges that are not asked for are in a file in the mover that must
 /// be there when it begins: a line `OFFSET LENGTH` each, in bytes, and `end` as the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,6 +113,8 @@ pub enum BlockSource {
     Allocated(PathBuf),
     /// Everything beside the ranges in this file is as in the parent snapshot.
     Changed(PathBuf),
+    /// What its driver says, of all that is allocated or of what changed since the parent snapshot.
+    Told(Box<MetadataAccess>),
 }
 
 /// As what a volume is restored.

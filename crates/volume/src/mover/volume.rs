@@ -9,6 +9,7 @@ use holdfast_vault::{Node, Reader, Repository, Snapshot, SnapshotId, Writer};
 use tokio::runtime::Handle;
 
 use super::capture::blocking;
+use super::changes;
 use super::gate::{CaptureGate, Gate};
 use super::spec::{BlockSource, CaptureMode, CaptureWork};
 use crate::blocks::{self, BlockReport, ParentDevice, Ranges};
@@ -100,12 +101,11 @@ impl Volume {
             }
             Volume::Blocks { source, parent, lost } => {
                 let parent = parent.map(|(_, device)| device);
+                let source = opened(source, parent.is_some());
                 let options =
                     blocks::CaptureOptions { stop: Arc::clone(&gate.stop().flag), ..Default::default() };
-                let capture = move || {
-                    let source = opened(source);
-                    blocks::capture(&path, &writer, parent.as_ref(), source, &options, &progress)
-                };
+                let capture =
+                    move || blocks::capture(&path, &writer, parent.as_ref(), source, &options, &progress);
                 let mut captured = Captured::from(blocking(capture).await?);
                 captured.findings.notes.extend(lost);
                 Ok(captured)
@@ -130,11 +130,12 @@ async fn parent(repository: &Repository, id: SnapshotId) -> Result<(Reader, Snap
 }
 
 /// The source with its ranges; what cannot be opened is found out when it is read.
-fn opened(source: BlockSource) -> blocks::Source {
+fn opened(source: BlockSource, has_parent: bool) -> blocks::Source {
     match source {
         BlockSource::Whole => blocks::Source::Whole,
         BlockSource::Allocated(path) => blocks::Source::Allocated(ranges(&path)),
         BlockSource::Changed(path) => blocks::Source::Changed(ranges(&path)),
+        BlockSource::Told(access) => changes::source(*access, has_parent),
     }
 }
 

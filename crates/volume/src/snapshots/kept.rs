@@ -188,6 +188,22 @@ pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the storage calls its kept snapshot of a claim whose content is in the vault as `snapshot`.
+pub(crate) async fn base_of(
+    cluster: &Cluster,
+    application: &AppId,
+    claim: &str,
+    snapshot: &SnapshotId,
+) -> Result<Option<String>> {
+    let snapshot = snapshot.to_string();
+    let all = kept(cluster, Some(application)).await?;
+    let Some(base) = all.iter().find(|kept| kept.claim == claim && kept.snapshot == snapshot) else {
+        return Ok(None);
+    };
+    let content = cluster.get(&kinds::volume_snapshot_contents(), None, &base.name).await?;
+    Ok(content.and_then(|content| content["status"]["snapshotHandle"].as_str().map(str::to_owned)))
+}
+
 /// Contents of ours that are kept of the group with this VolumeGroupSnapshotContent.
 pub(super) async fn members(cluster: &Cluster, group: &str) -> Result<Vec<String>> {
     let labels = Some(format!("{PART}={}", part::KEPT));

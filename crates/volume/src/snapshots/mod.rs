@@ -15,6 +15,7 @@ mod cut;
 mod group;
 mod kept;
 mod manifest;
+mod metadata;
 mod step;
 mod view;
 
@@ -27,7 +28,8 @@ pub use clear::{Cleared, clear};
 pub(crate) use cut::{Taken, cut};
 pub(crate) use group::Group;
 pub use kept::{Kept, forget, kept};
-pub(crate) use kept::{Local, Saving, keep, ready, thin};
+pub(crate) use kept::{Local, Saving, base_of, keep, ready, thin};
+pub(crate) use metadata::access as metadata_access;
 pub(crate) use view::View;
 
 use crate::manifest::name;

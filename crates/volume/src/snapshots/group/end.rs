@@ -6,6 +6,7 @@ use holdfast_cluster::{Cluster, Delete, ListOptions, Write, kinds};
 use holdfast_model::label::{PART, RUN, SNAPSHOT_GROUP};
 use holdfast_model::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Group, GroupApi};
 use crate::error::Result;
@@ -18,6 +19,10 @@ use crate::snapshots::kept;
 const BEING_DELETED: &str = "groupsnapshot.storage.kubernetes.io/volumegroupsnapshot-being-deleted";
 /// How long one object may take to go; what takes longer goes on without us.
 const REMOVAL: Duration = Duration::from_secs(60);
+/// How long a controller is left alone before it is reminded.
+const REMINDER: Duration = Duration::from_secs(5);
+/// Annotation that reminds the storage's sidecar of a content: a change that has no other meaning.
+const ENDING: &str = "holdfast.dev/ending";
 
 /// Whether the snapshot controller sees to it that the deletion of a content is one of the storage's.
 pub(super) fn is_held(content: &Value) -> bool {
@@ -71,7 +76,7 @@ async fn end(
     }
     if let (Some((namespace, name)), Some(_)) = (group, live) {
         cluster.delete(&api.groups(), Some(namespace), name, &Delete::default()).await?;
-        gone(cluster, &api.groups(), Some(namespace), name).await?;
+        gone(cluster, api, &api.groups(), Some(namespace), name).await?;
     }
     match content {
         Some(name) => end_content(cluster, api, &name).await,
@@ -107,13 +112,49 @@ async fn end_content(cluster: &Cluster, api: GroupApi, name: &str) -> Result<()>
     }
     doom(cluster, api, name, true).await?;
     cluster.delete(&api.contents(), None, name, &Delete::default()).await?;
-    gone(cluster, &api.contents(), None, name).await
+    gone(cluster, api, &api.contents(), None, name).await
 }
 
-async fn gone(cluster: &Cluster, of: &ResourceType, namespace: Option<&str>, name: &str) -> Result<()> {
+/// Waits until a group or a content is gone. The sidecar (8.7) does not look again at a content that was deleted while
+/// it had the group cut, unless something changes.
+async fn gone(
+    cluster: &Cluster,
+    api: GroupApi,
+    of: &ResourceType,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<()> {
     let what = "the end of a group snapshot";
-    cluster.wait(of, namespace, name, what, REMOVAL, |seen| seen.is_none()).await?;
-    Ok(())
+    let end = Instant::now() + REMOVAL;
+    loop {
+        let patience = REMINDER.min(end.saturating_duration_since(Instant::now()));
+        match cluster.wait(of, namespace, name, what, patience, |seen| seen.is_none()).await {
+            Err(holdfast_cluster::Error::NotInTime { last_seen, waited, .. }) if Instant::now() < end => {
+                tracing::debug!(name, last_seen, ?waited, "reminding the storage of its end");
+                remind(cluster, api, of, namespace, name).await?;
+            }
+            other => return Ok(other.map(drop)?),
+        }
+    }
+}
+
+async fn remind(
+    cluster: &Cluster,
+    api: GroupApi,
+    of: &ResourceType,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<()> {
+    let Some(seen) = cluster.get(of, namespace, name).await? else { return Ok(()) };
+    let bound = seen["status"]["boundVolumeGroupSnapshotContentName"].as_str();
+    let content = if namespace.is_none() { Some(name) } else { bound };
+    let Some(content) = content else { return Ok(()) };
+    let Some(seen) = cluster.get(&api.contents(), None, content).await? else { return Ok(()) };
+    let patch = json!({"metadata": {"annotations": {ENDING: seen["metadata"]["resourceVersion"]}}});
+    match cluster.merge_patch(&api.contents(), None, content, &patch, &Write::default()).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => Ok(other.map(drop)?),
+    }
 }
 
 /// Ends the group of a kept member that was let go of, if it was the last.
