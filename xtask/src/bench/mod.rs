@@ -7,6 +7,7 @@
 //! measure     wall time, processor time and peak memory of a process
 //! blocks      a block volume: first, changed ranges, random writes; against restic and kopia
 //! vault       files: first, unchanged, changed, restore; against restic, kopia and `cp -a`
+//! volumes     many volumes of one application on a real site, side by side and one by one
 //! objects     Secrets on a real API server; against a bare list and a bare create loop
 //! report      the table a person reads and the JSON object a program reads
 //! ```
@@ -19,6 +20,7 @@ mod objects;
 mod report;
 mod tree;
 mod vault;
+mod volumes;
 
 use std::path::PathBuf;
 
@@ -57,6 +59,8 @@ enum Bench {
     VaultSmall(vault::Options),
     /// 20 GiB of a block volume with 4 GiB allocated, against restic and kopia reading its image
     Blocks(blocks::Options),
+    /// 20 volumes of 64 MiB in one application, side by side against one after the other
+    VolumesMany,
     /// 31,000 Secrets, against a bare list and a bare create loop
     Objects(objects::Options),
     /// 10,000 to 100,000 objects, spread and in one namespace: does time stay linear, does memory stay flat?
@@ -85,6 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Bench::Vault(options) => vault::run(vault::Work::Mix, options, arguments, report)?,
         Bench::VaultSmall(options) => vault::run(vault::Work::Small, options, arguments, report)?,
         Bench::Blocks(options) => blocks::run(options, arguments, report)?,
+        Bench::VolumesMany => volumes::run(arguments, report)?,
         Bench::Objects(options) => objects::run(options, arguments, report)?,
         Bench::ObjectsScale => objects::run_scale(arguments, report)?,
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, FaultProxy, Faults};
+use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, FaultProxy, Faults, Site};
 
 use crate::program::Program;
 use crate::snapshots::{application, deploy_on, no_snapshot_is_left, volumes};
@@ -95,14 +95,46 @@ fn a_volume_that_is_full_is_named() {
     stand.retire(&["cramped"]);
 }
 
-/// A node that dies under a mover ends the wait for it, and is named with the claim.
+/// A driver that restarts in the middle costs time; a node that dies ends the wait for it, and is named with the claim.
 #[test]
-fn a_node_that_dies_under_a_mover_is_named() {
+fn a_driver_and_a_node_that_die_under_a_backup() {
     let shared = Stand::get();
     let mut nodes = shared.block_on(async {
-        let site = holdfast_testbed::Site::builder("pair").csi().nodes(2).image(image());
+        let site = Site::builder("pair").csi().nodes(2).image(image());
         site.start().await.expect("a site of two nodes")
     });
+    a_driver_restarts(shared, &mut nodes);
+    a_node_dies(shared, &mut nodes);
+    shared.block_on(nodes.stop()).expect("the site goes");
+}
+
+fn program_at(shared: &Stand, nodes: &Site, name: &str) -> (Program, FaultProxy) {
+    let line = FaultProxy::start(&shared.s3.address().ip().to_string(), shared.s3.address()).expect("a line");
+    let mut program = Program::new(shared, name);
+    program.endpoint = line.endpoint();
+    program.set("KUBECONFIG", &nodes.kubeconfig().to_string_lossy());
+    program.init_vault();
+    program.add(name, &application(name, ""));
+    (program, line)
+}
+
+fn a_driver_restarts(shared: &Stand, nodes: &mut Site) {
+    deploy_on(nodes, "driven", CSI_CLASS);
+    let (program, _line) = program_at(shared, nodes, "driven");
+    let mut run = program.start(&["backup", "driven", "--context", "pair"]);
+    until(nodes, LIMIT, &["get", "volumesnapshots", "-n", "driven", "-o", "name"], |said| !said.is_empty());
+    nodes.kill_component("csi-driver").expect("the driver dies");
+    std::thread::sleep(Duration::from_secs(3)); // how long it is away
+    nodes.restart_component("csi-driver").expect("the driver is back");
+    assert!(run.wait().expect("it ends").success(), "see the evidence of `driven`");
+    let point = program.ok(&["point", "show", "driven/latest", "-o", "json"]).json();
+    assert!(volumes(&point).iter().all(|volume| volume["method"] == "snapshot"), "{point:#}");
+    let ours = ["get", "volumesnapshotcontents", "-l", "holdfast.dev/run", "-o", "name"];
+    until(nodes, LIMIT, &ours, str::is_empty);
+    kubectl(nodes, &["delete", "namespace", "driven", "--wait=false"]);
+}
+
+fn a_node_dies(shared: &Stand, nodes: &mut Site) {
     let dying = nodes.node_names()[1].clone();
     let pod = format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: writer, namespace: dying}}\nspec:\n  nodeSelector: {{kubernetes.io/hostname: {dying}}}\n\
@@ -110,15 +142,10 @@ fn a_node_that_dies_under_a_mover_is_named() {
          \x20   command: [sh, -c, \"head -c 60000000 /dev/urandom > /data/f; touch /data/ready; sleep 100000\"]\n\
          \x20   volumeMounts: [{{name: d, mountPath: /data}}]\n  volumes:\n  - {{name: d, persistentVolumeClaim: {{claimName: data}}}}\n"
     );
-    apply(&nodes, "{apiVersion: v1, kind: Namespace, metadata: {name: dying}}");
-    apply(&nodes, &format!("{}{pod}", claim("dying", "data", "local", "1Gi")));
-    until(&nodes, LIMIT, &["exec", "-n", "dying", "writer", "--", "cat", "/data/ready"], |_| true);
-    let line = FaultProxy::start(&shared.s3.address().ip().to_string(), shared.s3.address()).expect("a line");
-    let mut program = Program::new(shared, "dying");
-    program.endpoint = line.endpoint();
-    program.set("KUBECONFIG", &nodes.kubeconfig().to_string_lossy());
-    program.init_vault();
-    program.add("dying", &application("dying", ""));
+    apply(nodes, "{apiVersion: v1, kind: Namespace, metadata: {name: dying}}");
+    apply(nodes, &format!("{}{pod}", claim("dying", "data", "local", "1Gi")));
+    until(nodes, LIMIT, &["exec", "-n", "dying", "writer", "--", "cat", "/data/ready"], |_| true);
+    let (program, line) = program_at(shared, nodes, "dying");
     // Slow enough that the mover is not done before its node is dead.
     line.set(Faults { bandwidth: Some(1 << 20), ..Faults::default() });
     let mut run = program.start(&["backup", "dying", "--context", "pair"]);
@@ -132,7 +159,7 @@ fn a_node_that_dies_under_a_mover_is_named() {
         "-o",
         "jsonpath={.items[*].status.phase}",
     ];
-    until(&nodes, LIMIT, &movers, |said| said == "Running");
+    until(nodes, LIMIT, &movers, |said| said == "Running");
     shared.block_on(nodes.kill_node(1)).expect("the node dies");
     line.set(Faults::default());
     assert_eq!(run.wait().expect("it ends").code(), Some(3), "Partial; see the evidence of `dying`");
@@ -142,12 +169,11 @@ fn a_node_that_dies_under_a_mover_is_named() {
     shared.block_on(nodes.start_node(1)).expect("the node is back");
     program.ok(&["sweep", "--context", "pair"]);
     until(
-        &nodes,
+        nodes,
         LIMIT,
         &["get", "pods,jobs,secrets", "-n", "holdfast-system", "-l", "holdfast.dev/run", "-o", "name"],
         str::is_empty,
     );
-    shared.block_on(nodes.stop()).expect("the site goes");
 }
 
 /// What a driver says of its snapshots spares reading: of a device with holes what is allocated, and where the storage

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::catalogue::{Form, Mode, Origin, Snapshot, Volume};
 use super::driver::Driver;
-use super::volumes::no_such;
+use super::request::no_such;
 use super::{btrfs, image};
 use crate::error::{At, Result};
 use crate::kernel::freeze::Frozen;

@@ -7,9 +7,8 @@ use tonic::Status;
 use super::catalogue::{Group, Kept, Snapshot};
 use super::cut::Wanted;
 use super::driver::Driver;
-use super::request::{check_parameters, required};
+use super::request::{check_parameters, no_such, required};
 use super::snapshots::{described, timestamp};
-use super::volumes::no_such;
 use super::wire::{self, CreateGroup, DescribedGroup, Empty, GroupById, ServiceCapabilities};
 
 /// `GroupControllerServiceCapability.RPC` of the specification: create, delete and get.

@@ -134,6 +134,11 @@ pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// The error for an id that nothing has.
+pub(super) fn no_such(what: &str, id: &str) -> Status {
+    Status::not_found(format!("there is no {what} {id}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::volumes::topology;

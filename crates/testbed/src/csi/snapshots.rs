@@ -6,8 +6,7 @@ use super::catalogue::{Kept, Snapshot};
 use super::cut::Wanted;
 use super::driver::Driver;
 use super::page::page;
-use super::request::{check_parameters, required, signed};
-use super::volumes::no_such;
+use super::request::{check_parameters, no_such, required, signed};
 use super::wire::{self, ById, CreatedSnapshot, Empty, Timestamp};
 
 const SECOND: i64 = 1_000_000_000;

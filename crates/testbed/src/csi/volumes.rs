@@ -6,7 +6,7 @@ use super::catalogue::{Form, Kept, Mode, Origin, Volume};
 use super::content::Source;
 use super::driver::Driver;
 use super::page::page;
-use super::request::{self, Size, required, signed};
+use super::request::{self, Size, no_such, required, signed};
 use super::wire::{self, ById, Capacity, CreatedVolume, Empty, ServiceCapabilities};
 use super::{FORM, SHARED, TOPOLOGY, image};
 
@@ -146,9 +146,4 @@ fn chosen_form(asked: Option<Form>, mode: Mode, source: Option<&Source>) -> Resu
 /// The topology of one node.
 pub(super) fn topology(node: &str) -> wire::Topology {
     wire::Topology { segments: [(TOPOLOGY.to_owned(), node.to_owned())].into() }
-}
-
-/// The error for an id that nothing has.
-pub(super) fn no_such(what: &str, id: &str) -> Status {
-    Status::not_found(format!("there is no {what} {id}"))
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::id::{BlobId, BlobKind, IndexId, PackId, encode_hex};
 use crate::pack::PackedBlob;
 
-use super::table::MAX_SEALED;
+use super::entry::MAX_SEALED;
 
 /// One pack with its blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]

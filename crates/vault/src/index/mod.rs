@@ -1,5 +1,6 @@
 //! Which pack holds which blob.
 
+mod entry;
 mod file;
 mod load;
 mod runs;

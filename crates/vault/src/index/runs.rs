@@ -9,7 +9,7 @@
 
 use std::cmp::Ordering;
 
-use super::table::Entry;
+use super::entry::Entry;
 use crate::id::{BlobId, BlobKind};
 
 /// Entries of a block: 384 KiB.

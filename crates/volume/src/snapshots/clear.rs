@@ -1,33 +1,18 @@
 //! Ends the snapshots of dead runs, from whatever state they were left in, so that the storage
 //! deletes each of its own exactly once.
 
-use std::time::Duration;
-
 use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Write, kinds};
 use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
-use holdfast_model::{ObjectRef, Problem, ResourceType};
+use holdfast_model::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 
+use super::removal::{BEING_DELETED, Cleared, END, end_content, problem};
 use super::{Names, group};
 use crate::error::{Error, Result};
 use crate::manifest::part;
 
-/// Tells the storage's sidecar that a content goes for good, where no VolumeSnapshot is there whose
-/// deletion would say so.
-const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
 /// How often it is looked whether something is left.
 const ROUNDS: usize = 4;
-/// How long one object may take to go; what takes longer goes on without us.
-const END: Duration = Duration::from_secs(60);
-
-/// What was done.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Cleared {
-    /// Objects that were removed.
-    pub removed: Vec<ObjectRef>,
-    /// What could not be.
-    pub problems: Vec<Problem>,
-}
 
 /// Says of an object of ours whether it is to go.
 type Which<'a> = &'a (dyn Fn(&Value) -> bool + Send + Sync);
@@ -137,22 +122,6 @@ async fn hold(cluster: &Cluster, content: &Value) -> Result<(), holdfast_cluster
 /// Whether the snapshot controller sees to it that the deletion of a content is one of the storage's.
 fn is_held(content: &Value) -> bool {
     content["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
-}
-
-/// Removes a content that no VolumeSnapshot has any more, with this policy, and returns when it is gone.
-pub(super) async fn end_content(cluster: &Cluster, name: &str, policy: &str) -> Result<()> {
-    let contents = kinds::volume_snapshot_contents();
-    let patch = json!({
-        "metadata": {"annotations": {BEING_DELETED: "yes"}},
-        "spec": {"deletionPolicy": policy},
-    });
-    match cluster.merge_patch(&contents, None, name, &patch, &Write::default()).await {
-        Err(error) if error.is_not_found() => return Ok(()),
-        other => drop(other?),
-    }
-    cluster.delete(&contents, None, name, &Delete::default()).await?;
-    cluster.wait(&contents, None, name, "its end", END, |seen| seen.is_none()).await?;
-    Ok(())
 }
 
 fn name(object: &Value) -> String {
@@ -340,13 +309,6 @@ async fn remove(cluster: &Cluster, of: &ResourceType, object: &Value, cleared: &
         Ok(false) => {}
         Err(error) => cleared.problems.push(problem(of, namespace.as_deref(), &name, &error.to_string())),
     }
-}
-
-/// What could not be removed, and why.
-pub(super) fn problem(of: &ResourceType, namespace: Option<&str>, name: &str, why: &str) -> Problem {
-    let object =
-        ObjectRef { resource: of.clone(), namespace: namespace.map(str::to_owned), name: name.to_owned() };
-    Problem::new("sweep.not_removed", object.to_string(), why)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Takes a snapshot of a claim and says when the storage has cut it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::{Cluster, Write, kinds};
@@ -9,7 +8,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::group::Whole;
 use super::{Names, manifest};
 use crate::error::{Error, Result};
 
@@ -32,8 +30,8 @@ pub(super) enum Origin {
     },
     /// It is one of a group.
     Group {
-        /// The group.
-        whole: Arc<Whole>,
+        /// The VolumeGroupSnapshotContent of the group.
+        group: String,
         /// What the storage calls the snapshot.
         handle: String,
     },

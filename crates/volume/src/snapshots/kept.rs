@@ -17,8 +17,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::clear::end_content;
 use super::cut::Origin;
+use super::group::OF_GROUP;
+use super::removal::end_content;
 use super::{Names, Taken, group};
 use crate::error::Result;
 use crate::manifest::part;
@@ -31,8 +32,6 @@ const SNAPSHOT: &str = "holdfast.dev/snapshot";
 const CUT: &str = "holdfast.dev/cut";
 /// Annotation: the CSI driver that has it.
 const DRIVER: &str = "holdfast.dev/driver";
-/// Annotation: the VolumeGroupSnapshotContent of the group that it is one of, and goes with.
-const OF_GROUP: &str = "holdfast.dev/group";
 
 /// How long the storage may take to delete a snapshot.
 const REMOVAL: Duration = Duration::from_secs(60);
@@ -66,7 +65,7 @@ pub(crate) async fn keep(
 ) -> Result<()> {
     let group = match &taken.origin {
         Origin::Alone { .. } => Value::Null,
-        Origin::Group { whole, .. } => json!(whole.content),
+        Origin::Group { group, .. } => json!(group),
     };
     let patch = json!({"metadata": {
         "labels": {RUN: null, PART: part::KEPT, label::APPLICATION: application.as_str()},
@@ -202,16 +201,6 @@ pub(crate) async fn base_of(
     };
     let content = cluster.get(&kinds::volume_snapshot_contents(), None, &base.name).await?;
     Ok(content.and_then(|content| content["status"]["snapshotHandle"].as_str().map(str::to_owned)))
-}
-
-/// Contents of ours that are kept of the group with this VolumeGroupSnapshotContent.
-pub(super) async fn members(cluster: &Cluster, group: &str) -> Result<Vec<String>> {
-    let labels = Some(format!("{PART}={}", part::KEPT));
-    let options = ListOptions { labels, ..ListOptions::default() };
-    let kept = cluster.list_all(&kinds::volume_snapshot_contents(), options).await?;
-    let of_it =
-        kept.iter().filter(|kept| kept.metadata.annotations.get(OF_GROUP).is_some_and(|of| of == group));
-    Ok(of_it.map(|kept| kept.metadata.name.clone()).collect())
 }
 
 impl Kept {

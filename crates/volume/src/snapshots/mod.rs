@@ -16,20 +16,22 @@ mod group;
 mod kept;
 mod manifest;
 mod metadata;
+mod removal;
 mod step;
 mod view;
 
 use holdfast_model::RunId;
 
 pub use class::{Choice, SnapshotBy, SnapshotClasses, driver_of};
+pub use clear::clear;
 pub(crate) use clear::clear_one;
-use clear::end_content;
-pub use clear::{Cleared, clear};
 pub(crate) use cut::{Taken, cut};
 pub(crate) use group::Group;
 pub use kept::{Kept, forget, kept};
 pub(crate) use kept::{Local, Saving, base_of, keep, ready, thin};
 pub(crate) use metadata::access as metadata_access;
+pub use removal::Cleared;
+use removal::end_content;
 pub(crate) use view::View;
 
 use crate::manifest::name;

@@ -1,7 +1,6 @@
 //! Has a group cut, once for all of its members.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -67,7 +66,7 @@ impl Group {
             if cut.is_err() {
                 end::abandon(cluster, self).await;
             }
-            cut.map(Arc::new).map_err(|error| error.to_string())
+            cut.map_err(|error| error.to_string())
         };
         let whole = self.cut.get_or_init(cut).await.as_ref().map_err(String::clone)?;
         let volume = self.members.get(claim).map(String::as_str).unwrap_or_default();
@@ -80,11 +79,14 @@ impl Group {
             class: whole.class.clone(),
             group: Some(whole.handle.clone()),
         };
-        Ok(Taken { cut, origin: Origin::Group { whole: Arc::clone(whole), handle: member.handle.clone() } })
+        Ok(Taken {
+            cut,
+            origin: Origin::Group { group: whole.content.clone(), handle: member.handle.clone() },
+        })
     }
 
     /// The group if it was cut.
-    pub(super) fn whole(&self) -> Option<&Arc<Whole>> {
+    pub(super) fn whole(&self) -> Option<&Whole> {
         self.cut.get().and_then(|cut| cut.as_ref().ok())
     }
 

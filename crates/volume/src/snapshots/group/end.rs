@@ -11,8 +11,7 @@ use tokio::time::Instant;
 use super::{Group, GroupApi};
 use crate::error::Result;
 use crate::manifest::part;
-use crate::snapshots::clear::{Cleared, problem};
-use crate::snapshots::kept;
+use crate::snapshots::removal::{Cleared, problem};
 
 /// Tells the storage's sidecar that a content goes for good, where no VolumeGroupSnapshot is there
 /// whose deletion would say so.
@@ -23,6 +22,9 @@ const REMOVAL: Duration = Duration::from_secs(60);
 const REMINDER: Duration = Duration::from_secs(5);
 /// Annotation that reminds the storage's sidecar of a content: a change that has no other meaning.
 const ENDING: &str = "holdfast.dev/ending";
+
+/// Annotation: the VolumeGroupSnapshotContent of the group that it is one of, and goes with.
+pub(in crate::snapshots) const OF_GROUP: &str = "holdfast.dev/group";
 
 /// Whether the snapshot controller sees to it that the deletion of a content is one of the storage's.
 pub(super) fn is_held(content: &Value) -> bool {
@@ -69,7 +71,7 @@ async fn end(
         content = content.or_else(|| bound.and_then(Value::as_str).map(str::to_owned));
     }
     if let Some(name) = &content {
-        if !kept::members(cluster, name).await?.is_empty() {
+        if !kept_of(cluster, name).await?.is_empty() {
             return keep(cluster, api, name).await;
         }
         doom(cluster, api, name, live.is_none()).await?;
@@ -82,6 +84,16 @@ async fn end(
         Some(name) => end_content(cluster, api, &name).await,
         None => Ok(()),
     }
+}
+
+/// Contents of ours that are kept of the group with this VolumeGroupSnapshotContent.
+async fn kept_of(cluster: &Cluster, group: &str) -> Result<Vec<String>> {
+    let labels = Some(format!("{PART}={}", part::KEPT));
+    let options = ListOptions { labels, ..ListOptions::default() };
+    let kept = cluster.list_all(&kinds::volume_snapshot_contents(), options).await?;
+    let of_it =
+        kept.iter().filter(|kept| kept.metadata.annotations.get(OF_GROUP).is_some_and(|of| of == group));
+    Ok(of_it.map(|kept| kept.metadata.name.clone()).collect())
 }
 
 /// Has the group stay for what is kept of it.
@@ -190,7 +202,7 @@ pub(in crate::snapshots) async fn clear_groups(
         if content["metadata"]["labels"][RUN].is_null() || is_of(&content, includes) {
             let name = text(&content, "name");
             let was_kept = content["metadata"]["labels"][PART] == part::KEPT;
-            if was_kept && !kept::members(cluster, &name).await?.is_empty() {
+            if was_kept && !kept_of(cluster, &name).await?.is_empty() {
                 continue;
             }
             let ended = end(cluster, api, None, Some(name.clone())).await;

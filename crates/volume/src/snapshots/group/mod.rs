@@ -13,7 +13,6 @@ mod end;
 mod member;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use holdfast_model::RunId;
 use jiff::Timestamp;
@@ -21,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 pub(super) use api::GroupApi;
-pub(super) use end::{clear_groups, forget_member};
+pub(super) use end::{OF_GROUP, clear_groups, forget_member};
 pub(super) use member::{adopt, give_back};
 
 use crate::manifest::name;
@@ -47,7 +46,7 @@ pub(crate) struct Group {
     /// Handles of the volumes, by claim.
     members: BTreeMap<String, String>,
     /// What came of it, once it was tried.
-    cut: OnceCell<Result<Arc<Whole>, String>>,
+    cut: OnceCell<Result<Whole, String>>,
     settled: OnceCell<()>,
 }
 
