@@ -7,7 +7,7 @@ use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS};
 use serde_json::Value;
 
 use crate::program::Program;
-use crate::snapshots::{application, deploy_on, no_snapshot_is_left, volumes};
+use crate::snapshots::{counter_of, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, kubectl};
 
 /// How far the first volume is ahead of the second in the newest point, read from the vault.
@@ -33,11 +33,8 @@ fn write_in_lock_step(stand: &Stand, name: &str) {
 #[test]
 fn volumes_written_in_lock_step_come_back_in_step() {
     let stand = Stand::get();
-    let program = Program::new(stand, "in-step");
-    deploy_on(&stand.a, "in-step", CSI_IMAGE_CLASS);
+    let program = counter_of(stand, "in-step", CSI_IMAGE_CLASS);
     write_in_lock_step(stand, "in-step");
-    program.init_vault();
-    program.add("in-step", &application("in-step", ""));
     for _ in 0..3 {
         let point = program
             .ok(&["backup", "in-step", "--context", "a", "--consistency", "group", "-o", "json"])
@@ -75,10 +72,7 @@ fn volumes_written_in_lock_step_come_back_in_step() {
 #[test]
 fn a_backup_from_a_group_survives_being_killed_and_its_namespace_deleted() {
     let stand = Stand::get();
-    let program = Program::new(stand, "grouped");
-    deploy_on(&stand.a, "grouped", CSI_IMAGE_CLASS);
-    program.init_vault();
-    program.add("grouped", &application("grouped", ""));
+    let program = counter_of(stand, "grouped", CSI_IMAGE_CLASS);
     for moment in (1..=6).map(|n| Duration::from_millis(600) * n) {
         let mut run = program.start(&["backup", "grouped", "--context", "a", "--wait"]);
         std::thread::sleep(moment); // the moment of the kill, not a wait for anything
@@ -102,10 +96,7 @@ fn a_backup_from_a_group_survives_being_killed_and_its_namespace_deleted() {
 #[test]
 fn what_is_kept_of_a_group_goes_with_its_last() {
     let stand = Stand::get();
-    let program = Program::new(stand, "kin");
-    deploy_on(&stand.a, "kin", CSI_IMAGE_CLASS);
-    program.init_vault();
-    program.add("kin", &application("kin", ""));
+    let program = counter_of(stand, "kin", CSI_IMAGE_CLASS);
     for _ in 0..2 {
         let point =
             program.ok(&["backup", "kin", "--context", "a", "--keep-snapshots", "1", "-o", "json"]).json();
@@ -133,10 +124,7 @@ fn what_is_kept_of_a_group_goes_with_its_last() {
 #[test]
 fn a_group_that_the_driver_refuses_is_cut_one_by_one() {
     let stand = Stand::get();
-    let program = Program::new(stand, "refused");
-    deploy_on(&stand.a, "refused", CSI_CLASS);
-    program.init_vault();
-    program.add("refused", &application("refused", ""));
+    let program = counter_of(stand, "refused", CSI_CLASS);
     let said =
         program.expect(3, &["backup", "refused", "--context", "a", "--consistency", "group", "-o", "json"]);
     let point = said.json();

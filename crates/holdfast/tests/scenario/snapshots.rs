@@ -60,6 +60,15 @@ pub fn application(name: &str, more: &str) -> String {
     )
 }
 
+/// The program with the counter deployed on volumes of this class, and protected.
+pub fn counter_of(stand: &Stand, name: &str, class: &str) -> Program {
+    let program = Program::new(stand, name);
+    deploy_on(&stand.a, name, class);
+    program.init_vault();
+    program.add(name, &application(name, ""));
+    program
+}
+
 fn counted(site: &Site, name: &str, volume: &str) -> i64 {
     let path = format!("/{volume}/n");
     let said = kubectl(site, &["exec", "-n", name, "deploy/counter", "--", "cat", &path]);
@@ -175,10 +184,7 @@ fn a_volume_is_read_from_a_snapshot_while_the_application_goes_on() {
 #[test]
 fn two_snapshots_without_a_hook_are_said_to_be_apart() {
     let stand = Stand::get();
-    let program = Program::new(stand, "apart");
-    deploy(&stand.a, "apart");
-    program.init_vault();
-    program.add("apart", &application("apart", ""));
+    let program = counter_of(stand, "apart", CSI_CLASS);
     let point = program.ok(&["backup", "apart", "--context", "a", "-o", "json"]).json();
     assert_eq!(
         (&point["outcome"], &point["consistency"]),
@@ -209,10 +215,7 @@ fn two_snapshots_without_a_hook_are_said_to_be_apart() {
 #[test]
 fn a_backup_from_snapshots_survives_being_killed() {
     let stand = Stand::get();
-    let program = Program::new(stand, "cut-off");
-    deploy(&stand.a, "cut-off");
-    program.init_vault();
-    program.add("cut-off", &application("cut-off", ""));
+    let program = counter_of(stand, "cut-off", CSI_CLASS);
     for moment in (1..=8).map(|n| Duration::from_millis(500) * n) {
         let mut run = program.start(&["backup", "cut-off", "--context", "a", "--wait"]);
         std::thread::sleep(moment); // the moment of the kill, not a wait for anything

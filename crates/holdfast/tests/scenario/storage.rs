@@ -5,7 +5,7 @@ use std::time::Duration;
 use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, FaultProxy, Faults, Site};
 
 use crate::program::Program;
-use crate::snapshots::{application, deploy_on, no_snapshot_is_left, volumes};
+use crate::snapshots::{application, counter_of, deploy_on, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, apply, image, kubectl, until};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -21,11 +21,8 @@ fn claim(namespace: &str, name: &str, class: &str, size: &str) -> String {
 #[test]
 fn a_pending_claim_is_named_and_the_rest_is_there() {
     let stand = Stand::get();
-    let program = Program::new(stand, "pending");
-    deploy_on(&stand.a, "pending", CSI_CLASS);
+    let program = counter_of(stand, "pending", CSI_CLASS);
     apply(&stand.a, &claim("pending", "waiting", CSI_LATE_CLASS, "64Mi"));
-    program.init_vault();
-    program.add("pending", &application("pending", ""));
     let point = program.ok(&["backup", "pending", "--context", "a", "-o", "json"]).json();
     let excluded = point["excluded"].to_string();
     assert!(excluded.contains("pending/waiting") && excluded.contains("not bound"), "{excluded}");
@@ -38,12 +35,9 @@ fn a_pending_claim_is_named_and_the_rest_is_there() {
 #[test]
 fn a_mover_that_runs_out_of_memory_is_named() {
     let stand = Stand::get();
-    let program = Program::new(stand, "starved");
-    deploy_on(&stand.a, "starved", CSI_CLASS);
+    let program = counter_of(stand, "starved", CSI_CLASS);
     let payload = "head -c 60000000 /dev/urandom > /one/payload; sync";
     kubectl(&stand.a, &["exec", "-n", "starved", "deploy/counter", "--", "sh", "-c", payload]);
-    program.init_vault();
-    program.add("starved", &application("starved", ""));
     let point = program
         .expect(3, &["backup", "starved", "--context", "a", "--mover-memory", "14Mi", "-o", "json"])
         .json();

@@ -112,7 +112,12 @@ async fn doom(cluster: &Cluster, api: GroupApi, content: &str, alone: bool) -> R
     if alone {
         patch["metadata"]["annotations"][BEING_DELETED] = json!("yes");
     }
-    match cluster.merge_patch(&api.contents(), None, content, &patch, &Write::default()).await {
+    change(cluster, api, content, &patch).await
+}
+
+/// Changes a content, if it is still there.
+async fn change(cluster: &Cluster, api: GroupApi, content: &str, patch: &Value) -> Result<()> {
+    match cluster.merge_patch(&api.contents(), None, content, patch, &Write::default()).await {
         Err(error) if error.is_not_found() => Ok(()),
         other => Ok(other.map(drop)?),
     }
@@ -163,10 +168,7 @@ async fn remind(
     let Some(content) = content else { return Ok(()) };
     let Some(seen) = cluster.get(&api.contents(), None, content).await? else { return Ok(()) };
     let patch = json!({"metadata": {"annotations": {ENDING: seen["metadata"]["resourceVersion"]}}});
-    match cluster.merge_patch(&api.contents(), None, content, &patch, &Write::default()).await {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => Ok(other.map(drop)?),
-    }
+    change(cluster, api, content, &patch).await
 }
 
 /// Ends the group of a kept member that was let go of, if it was the last.
