@@ -16,7 +16,7 @@ pub(crate) fn network_policies() -> ResourceType {
 }
 
 /// Makes sure that the namespace `holdfast-system` is there with what movers need, and that
-/// movers reach name servers and this vault and nothing else. (Only on networks that enforce
+/// movers reach name servers and this vault, beside what [`ensure_metadata`] adds. (Only on networks that enforce
 /// NetworkPolicy, which not all do.)
 ///
 /// # Errors
@@ -64,11 +64,9 @@ pub(crate) async fn ensure_metadata(cluster: &Cluster, address: &str) -> Result<
     Ok(())
 }
 
-/// A service has a name that policies do not know, or an address behind which pods have others: the port is its own.
 fn metadata_policy(address: &str) -> Value {
-    let port: u16 = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
-    let name = manifest::name("holdfast-metadata", &[address]);
-    policy(&name, json!(["Egress"]), json!([{"ports": [{"protocol": "TCP", "port": port}]}]))
+    let (host, port) = host_and_port(address, 443);
+    policy(&manifest::name("holdfast-metadata", &[address]), json!(["Egress"]), json!([reach(&host, port)]))
 }
 
 fn labels() -> Value {
@@ -107,18 +105,19 @@ fn mover_policy() -> Value {
 /// Policies add up: each vault in use has one.
 fn vault_policy(access: &RepositoryAccess) -> Value {
     let (host, port) = endpoint(access);
-    let to = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => json!([{"ipBlock": {"cidr": format!("{address}/32")}}]),
-        Ok(IpAddr::V6(address)) => json!([{"ipBlock": {"cidr": format!("{address}/128")}}]),
-        // Policies know no host names; the port at least is the vault's.
-        Err(_) => json!([]),
-    };
-    let rule = match to.as_array().is_some_and(|to| to.is_empty()) {
-        true => json!({"ports": [{"protocol": "TCP", "port": port}]}),
-        false => json!({"ports": [{"protocol": "TCP", "port": port}], "to": to}),
-    };
     let name = manifest::name("holdfast-vault", &[&host, &port.to_string()]);
-    policy(&name, json!(["Egress"]), json!([rule]))
+    policy(&name, json!(["Egress"]), json!([reach(&host, port)]))
+}
+
+/// The rule that lets movers reach one port of a host.
+fn reach(host: &str, port: u16) -> Value {
+    let mut rule = json!({"ports": [{"protocol": "TCP", "port": port}]});
+    // Policies know no host names; the port at least is its own.
+    if let Ok(address) = host.parse::<IpAddr>() {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        rule["to"] = json!([{"ipBlock": {"cidr": format!("{address}/{bits}")}}]);
+    }
+    rule
 }
 
 fn policy(name: &str, types: Value, egress: Value) -> Value {
@@ -139,7 +138,10 @@ fn endpoint(access: &RepositoryAccess) -> (String, u16) {
     let Some(endpoint) = &access.endpoint else { return ("*".to_owned(), 443) };
     let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
     let authority = rest.split('/').next().unwrap_or(rest);
-    let default = if scheme == "http" { 80 } else { 443 };
+    host_and_port(authority, if scheme == "http" { 80 } else { 443 })
+}
+
+fn host_and_port(authority: &str, default: u16) -> (String, u16) {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(default)),
         _ => (authority, default),
@@ -166,6 +168,13 @@ mod tests {
         let rule = &policy["spec"]["egress"][0];
         assert_eq!(rule["to"][0]["ipBlock"]["cidr"], "198.18.0.1/32");
         assert_eq!(rule["ports"][0]["port"], 7070);
+    }
+
+    #[test]
+    fn a_service_by_name_is_known_by_its_port_alone() {
+        let rule = |address| metadata_policy(address)["spec"]["egress"][0].clone();
+        assert_eq!(rule("metadata.storage.svc:6443"), json!({"ports": [{"protocol": "TCP", "port": 6443}]}));
+        assert_eq!(rule("[fd00::1]:50051")["to"][0]["ipBlock"]["cidr"], "fd00::1/128");
     }
 
     #[test]

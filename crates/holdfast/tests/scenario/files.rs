@@ -275,7 +275,12 @@ fn a_restore_in_place_survives_being_killed() {
         run.kill().expect("the run is ours to kill");
         run.wait().expect("it ends");
     }
-    // And a mover, by its pod: what is left is little, so the line is made slower.
+    // And a mover, by its pod: it has all of the large file to write again, over a slower line, once no mover of a
+    // killed run is left that would do it.
+    program.ok(&restore);
+    app.scale(1);
+    app.sh("head -c 40000000 /dev/urandom > /data/large; sync");
+    app.scale(0);
     line.set(Faults { bandwidth: Some(MIB / 2), ..Faults::default() });
     let mut run = program.start(&restore);
     let movers = [
@@ -303,8 +308,9 @@ fn a_restore_in_place_survives_being_killed() {
     let pods = until(&stand.a, LIMIT, &movers, |said| said.lines().any(|pod| pod.starts_with(&job)));
     let pod = pods.lines().find(|pod| pod.starts_with(&job)).unwrap();
     kubectl(&stand.a, &["delete", "pod", pod, "-n", "holdfast-system", "--grace-period=0", "--force"]);
+    // Over a fast line it could be done before the kubelet has ended it.
+    assert!(!run.wait().expect("it ends").success(), "its mover was killed");
     line.set(Faults::default());
-    run.wait().expect("it ends");
     let report = program.ok(&[&restore[..], &["--verify", "-o", "json"]].concat()).json();
     assert_eq!(report["outcome"], "Completed", "{report:#}");
     app.scale(1);

@@ -110,12 +110,13 @@ fn what_is_kept_of_a_group_goes_with_its_last() {
     let report = program.ok(&report).json();
     let written: Vec<&Value> = volumes(&report).iter().map(|volume| &volume["bytesWritten"]).collect();
     assert_eq!(written, [0, 0], "{report:#}");
+    // Captured with the mark of a group, restored without.
+    let marked = ["get", "pvc", "-n", "kin-again", "-l", "holdfast.dev/snapshot-group", "-o", "name"];
+    assert_eq!(kubectl(&stand.a, &marked), "");
     program.ok(&["snapshots", "kin", "--context", "a", "--delete"]);
     no_snapshot_is_left(stand, &program, "kin");
-    let groups = kubectl(
-        &stand.a,
-        &["get", "volumegroupsnapshotcontents", "-l", "holdfast.dev/part=kept", "-o", "name"],
-    );
+    let of_kin = "jsonpath={.items[?(@.spec.volumeGroupSnapshotRef.namespace==\"kin\")].metadata.name}";
+    let groups = kubectl(&stand.a, &["get", "volumegroupsnapshotcontents", "-o", of_kin]);
     assert_eq!(groups.trim(), "");
     stand.retire(&["kin", "kin-again"]);
 }

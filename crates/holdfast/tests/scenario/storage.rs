@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, FaultProxy, Faults, Site};
+use serde_json::Value;
 
 use crate::program::Program;
 use crate::snapshots::{application, counter_of, deploy_on, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, apply, image, kubectl, until};
+use crate::trouble::limited_kubeconfig;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -170,6 +172,56 @@ fn a_node_dies(shared: &Stand, nodes: &mut Site) {
     );
 }
 
+/// A raw device of 1 GiB that is an image, and a deployment that has it.
+fn deploy_disk(site: &Site, name: &str) {
+    let disk = claim(name, "disk", CSI_IMAGE_CLASS, "1Gi").replace("spec: {", "spec: {volumeMode: Block, ");
+    let user = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: user, namespace: NAME}\n\
+         spec:\n  selector: {matchLabels: {app: user}}\n  template:\n    metadata: {labels: {app: user}}\n    spec:\n\
+         \x20     terminationGracePeriodSeconds: 1\n      containers:\n      - name: user\n        image: testbed.local/busybox:1\n\
+         \x20       imagePullPolicy: Never\n        command: [sleep, '100000']\n        volumeDevices: [{name: d, devicePath: /dev/disk}]\n\
+         \x20     volumes: [{name: d, persistentVolumeClaim: {claimName: disk}}]\n";
+    apply(site, &format!("{disk}{}", user.replace("NAME", name)));
+    let ready = ["get", "deploy/user", "-n", name, "-o", "jsonpath={.status.readyReplicas}"];
+    until(site, LIMIT, &ready, |said| said == "1");
+}
+
+/// Writes `count` MiB at `at` MiB.
+fn write_disk(site: &Site, name: &str, at: u32, count: u32) {
+    let script =
+        format!("dd if=/dev/urandom of=/dev/disk bs=1M count={count} seek={at} conv=fsync 2>/dev/null");
+    kubectl(site, &["exec", "-n", name, "deploy/user", "--", "sh", "-c", &script]);
+}
+
+/// MiB read of the claim `disk`.
+fn read_of_disk(point: &Value) -> u64 {
+    let disk = volumes(point).iter().find(|volume| volume["claim"] == "disk").expect("the disk");
+    disk["bytesRead"].as_u64().expect("bytes") >> 20
+}
+
+/// With exactly the printed roles claims are cut together and a driver is asked what changed.
+#[test]
+fn the_printed_roles_suffice_for_groups_and_changed_blocks() {
+    let stand = Stand::get();
+    let mut program = counter_of(stand, "allowed", CSI_IMAGE_CLASS);
+    deploy_disk(&stand.a, "allowed");
+    apply(&stand.a, &program.ok(&["rbac", "--namespace", "allowed"]).stdout);
+    let kubeconfig = program.path("limited.kubeconfig");
+    limited_kubeconfig(stand, &kubeconfig);
+    program.set("KUBECONFIG", kubeconfig.to_str().expect("a path in UTF-8"));
+    write_disk(&stand.a, "allowed", 3, 16);
+    for (written, most) in [(16, 24), (4, 8)] {
+        let backup = ["backup", "allowed", "--context", "limited", "--keep-snapshots", "1", "-o", "json"];
+        let point = program.ok(&[&backup[..], &["--consistency", "group"]].concat()).json();
+        assert_eq!(point["consistency"], "group", "{point:#}");
+        let read = read_of_disk(&point);
+        assert!((written..=most).contains(&read), "{read} MiB read where {written} were written");
+        write_disk(&stand.a, "allowed", 7, 4);
+    }
+    program.ok(&["snapshots", "allowed", "--context", "limited", "--delete"]);
+    no_snapshot_is_left(stand, &program, "allowed");
+    stand.retire(&["allowed"]);
+}
+
 /// What a driver says of its snapshots spares reading: of a device with holes what is allocated, and where the storage
 /// kept the last snapshot, what changed since.
 #[test]
@@ -177,28 +229,15 @@ fn of_a_device_only_what_changed_is_read() {
     let stand = Stand::get();
     let program = Program::new(stand, "told");
     apply(&stand.a, "{apiVersion: v1, kind: Namespace, metadata: {name: told}}");
-    let disk = claim("told", "disk", CSI_IMAGE_CLASS, "1Gi").replace("spec: {", "spec: {volumeMode: Block, ");
-    let user = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: user, namespace: told}\n\
-         spec:\n  selector: {matchLabels: {app: user}}\n  template:\n    metadata: {labels: {app: user}}\n    spec:\n\
-         \x20     terminationGracePeriodSeconds: 1\n      containers:\n      - name: user\n        image: testbed.local/busybox:1\n\
-         \x20       imagePullPolicy: Never\n        command: [sleep, '100000']\n        volumeDevices: [{name: d, devicePath: /dev/disk}]\n\
-         \x20     volumes: [{name: d, persistentVolumeClaim: {claimName: disk}}]\n";
-    apply(&stand.a, &format!("{disk}{user}"));
-    let ready = ["get", "deploy/user", "-n", "told", "-o", "jsonpath={.status.readyReplicas}"];
-    until(&stand.a, LIMIT, &ready, |said| said == "1");
+    deploy_disk(&stand.a, "told");
     let run =
         |site, script: &str| kubectl(site, &["exec", "-n", "told", "deploy/user", "--", "sh", "-c", script]);
-    let write = |at: u32, count: u32| {
-        let script =
-            format!("dd if=/dev/urandom of=/dev/disk bs=1M count={count} seek={at} conv=fsync 2>/dev/null");
-        run(&stand.a, &script);
-    };
+    let write = |at: u32, count: u32| write_disk(&stand.a, "told", at, count);
     program.init_vault();
     program.add("told", &application("told", ""));
     let read = |more: &[&str]| {
         let backup = ["backup", "told", "--context", "a", "-o", "json"];
-        let point = program.ok(&[&backup[..], more].concat()).json();
-        volumes(&point)[0]["bytesRead"].as_u64().expect("bytes") >> 20
+        read_of_disk(&program.ok(&[&backup[..], more].concat()).json())
     };
     write(3, 8);
     write(700, 8);

@@ -111,7 +111,7 @@ fn the_printed_roles_suffice_and_a_missing_one_is_told() {
 }
 
 /// A kubeconfig with the token of the ServiceAccount that the printed roles are bound to.
-fn limited_kubeconfig(stand: &Stand, path: &std::path::Path) {
+pub fn limited_kubeconfig(stand: &Stand, path: &std::path::Path) {
     let token =
         kubectl(&stand.a, &["create", "token", "-n", "holdfast-system", "holdfast-backup", "--duration=1h"]);
     let path = path.to_str().expect("a path in UTF-8");

@@ -196,7 +196,7 @@ pub const RULES: &[Rule] = &[
         &["networking.k8s.io"],
         &["networkpolicies"],
         &["get", "create", "patch"],
-        "movers may talk to the vault and to nothing else",
+        "movers may talk to the vault, to a driver that tells them what changed, and to nothing else",
     ),
     rule(
         BOTH,

@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use holdfast_model::Problem;
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use holdfast_model::point::CaptureMethod;
+use holdfast_vault::SnapshotId;
 use serde_json::json;
 
 use super::claim::{ATTEMPTS, Attempt, Driver, Reading};
@@ -130,8 +131,10 @@ impl Driver<'_> {
         let names = self.names();
         let asked = async {
             let base = match &self.parent {
-                Some(parent) => base_of(cluster, &context.application, &names.subject(), parent).await?,
-                None => None,
+                Some(parent) if self.is_of_volume(parent, bound).await? => {
+                    base_of(cluster, &context.application, &names.subject(), parent).await?
+                }
+                _ => None,
             };
             metadata_access(cluster, &taken.cut.driver, &names.snapshot, base).await
         };
@@ -139,6 +142,14 @@ impl Driver<'_> {
             tracing::warn!(%error, claim = names.subject(), "its driver is not asked for changed blocks");
             None
         })
+    }
+
+    /// Whether a snapshot in the vault was read from this very volume: a claim that was deleted and made again has
+    /// another, which differs from it in more than what was written since.
+    async fn is_of_volume(&self, parent: &SnapshotId, bound: &BoundClaim) -> Result<bool> {
+        let snapshot = self.shared.context.repository.snapshot(parent).await?;
+        let volume = bound.volume["metadata"]["name"].as_str().unwrap_or_default();
+        Ok(snapshot.tags.contains(&holdfast_model::point::tag("volume", volume)))
     }
 
     /// Where to look when a mover of a view could not start.

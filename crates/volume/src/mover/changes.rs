@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tonic::client::Grpc;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::blocks::{Ranges, Source};
@@ -174,40 +174,33 @@ async fn ask_from(
     next: &mut i64,
     sender: &mpsc::Sender<Told>,
 ) -> Result<(), Status> {
-    let mut client = Grpc::new(connect(access).await?);
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let (token, namespace) = (access.token.0.clone(), access.namespace.clone());
+    let (security_token, namespace) = (access.token.0.clone(), access.namespace.clone());
     let (starting_offset, max_results) = (*next, 0);
-    let asked = match access.base.clone() {
+    let snapshot = access.snapshot.clone();
+    let mut stream = match access.base.clone() {
         Some(base_snapshot_id) => {
-            let target_snapshot_name = access.snapshot.clone();
+            let target_snapshot_name = snapshot;
             let request = DeltaRequest {
-                security_token: token,
+                security_token,
                 namespace,
                 base_snapshot_id,
                 target_snapshot_name,
                 starting_offset,
                 max_results,
             };
-            let codec = ProstCodec::<DeltaRequest, Response>::default();
-            let path = PathAndQuery::from_static(DELTA);
-            in_time(client.server_streaming(Request::new(request), path, codec)).await?
+            answers(access, DELTA, request).await?
         }
         None => {
-            let snapshot_name = access.snapshot.clone();
             let request = AllocatedRequest {
-                security_token: token,
+                security_token,
                 namespace,
-                snapshot_name,
+                snapshot_name: snapshot,
                 starting_offset,
                 max_results,
             };
-            let codec = ProstCodec::<AllocatedRequest, Response>::default();
-            let path = PathAndQuery::from_static(ALLOCATED);
-            in_time(client.server_streaming(Request::new(request), path, codec)).await?
+            answers(access, ALLOCATED, request).await?
         }
     };
-    let mut stream = asked.into_inner();
     while let Some(response) = in_time(stream.message()).await? {
         for block in response.block_metadata {
             let range = range(&block, *next)?;
@@ -218,6 +211,18 @@ async fn ask_from(
         }
     }
     Ok(())
+}
+
+async fn answers<Q: Message + Default + 'static>(
+    access: &MetadataAccess,
+    method: &'static str,
+    request: Q,
+) -> Result<Streaming<Response>, Status> {
+    let mut client = Grpc::new(connect(access).await?);
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec = ProstCodec::<Q, Response>::default();
+    let path = PathAndQuery::from_static(method);
+    Ok(in_time(client.server_streaming(Request::new(request), path, codec)).await?.into_inner())
 }
 
 /// A range after what was told before. Blocks out of order would be missing if the stream were taken up again.

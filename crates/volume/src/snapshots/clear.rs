@@ -46,10 +46,11 @@ async fn clear_those(cluster: &Cluster, which: Which<'_>) -> Result<Cleared> {
         remove(cluster, &claims, &claim, &mut cleared).await;
     }
     let (snapshots, contents) = (kinds::volume_snapshots(), kinds::volume_snapshot_contents());
-    for member in listed(cluster, &snapshots, Some(SYSTEM_NAMESPACE), part::MEMBER, which).await? {
-        remove(cluster, &snapshots, &member, &mut cleared).await;
+    let members = listed(cluster, &snapshots, Some(SYSTEM_NAMESPACE), part::MEMBER, which).await?;
+    for member in &members {
+        remove(cluster, &snapshots, member, &mut cleared).await;
     }
-    for member in listed(cluster, &contents, None, part::MEMBER, which).await? {
+    for member in contents_of(cluster, part::MEMBER, which, members.is_empty()).await? {
         let name = name(&member);
         match end_content(cluster, &name, "Retain").await {
             Ok(()) => {
@@ -153,6 +154,15 @@ async fn listed(
     Ok(found.iter().filter_map(|object| object.parse().ok()).filter(|object| which(object)).collect())
 }
 
+/// Labelled contents of one part. Whoever may not see contents has made none, which counts where `none` of their
+/// VolumeSnapshots was found: without its content nobody knows what the deletion of one does.
+async fn contents_of(cluster: &Cluster, part: &str, which: Which<'_>, none: bool) -> Result<Vec<Value>> {
+    match listed(cluster, &kinds::volume_snapshot_contents(), None, part, which).await {
+        Err(Error::Cluster(error)) if error.is_forbidden() && none => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// What dead runs have left.
 struct Left {
     snapshots: Vec<Value>,
@@ -177,13 +187,7 @@ impl Removal {
 impl Left {
     async fn look(cluster: &Cluster, which: Which<'_>) -> Result<Self> {
         let snapshots = listed(cluster, &kinds::volume_snapshots(), None, part::SNAPSHOT, which).await?;
-        let of = kinds::volume_snapshot_contents();
-        let contents = match listed(cluster, &of, None, part::SNAPSHOT, which).await {
-            // Whoever may not see contents has made none, but must not end what others made: without
-            // its content nobody knows what the deletion of a VolumeSnapshot does.
-            Err(Error::Cluster(error)) if error.is_forbidden() && snapshots.is_empty() => Vec::new(),
-            other => other?,
-        };
+        let contents = contents_of(cluster, part::SNAPSHOT, which, snapshots.is_empty()).await?;
         let mut left = Self { snapshots, contents };
         left.add_unlabelled(cluster).await?;
         Ok(left)

@@ -24,7 +24,7 @@ const CONTROLLER: Duration = Duration::from_secs(60);
 impl Group {
     /// Marks the members by the label that the group selects them by.
     pub(crate) async fn mark(&self, cluster: &Cluster) -> Result<()> {
-        self.label(cluster, json!(self.run.as_str())).await
+        self.label(cluster, json!(self.mark)).await
     }
 
     /// Takes the label away again. What cannot be now is swept.
@@ -150,7 +150,7 @@ impl Group {
             },
             "spec": {
                 "volumeGroupSnapshotClassName": self.class.class,
-                "source": {"selector": {"matchLabels": {SNAPSHOT_GROUP: self.run.as_str()}}},
+                "source": {"selector": {"matchLabels": {SNAPSHOT_GROUP: self.mark}}},
             },
         })
     }
@@ -162,7 +162,10 @@ impl Group {
     }
 
     async fn settle_now(&self, cluster: &Cluster) -> Result<()> {
-        let Some(whole) = self.whole() else { return Ok(()) };
+        let Some(whole) = self.whole() else {
+            self.unmark(cluster).await;
+            return Ok(());
+        };
         let api = self.class.api;
         let what = "the snapshot controller to have the group in hand";
         let seen = cluster
@@ -190,6 +193,11 @@ impl Group {
             claim: self.members.keys().cloned().collect::<Vec<_>>().join(", "),
             reason: format!("group snapshot: {reason}"),
         }
+    }
+
+    /// Whether the members no longer carry its label.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.initialized()
     }
 
     pub(super) fn api(&self) -> GroupApi {
@@ -243,6 +251,17 @@ mod tests {
         let cut = content(json!({"volumeGroupSnapshotHandle": "g", "creationTime": "2026-01-01T00:00:00Z",
             "volumeSnapshotHandlePairList": pairs}));
         assert_eq!(members(&cut).unwrap()["v"].handle, "s");
+    }
+
+    #[test]
+    fn two_drivers_of_a_namespace_do_not_select_each_others_claims() {
+        let of = |driver: &str| {
+            let class = GroupClass { api: GroupApi::newest(), class: "c".into(), driver: driver.into() };
+            Group::new(&"20260101t000000-abcdef".parse().unwrap(), "shop", class, BTreeMap::new())
+        };
+        assert_ne!(of("d").mark, of("e").mark);
+        assert_eq!(Group::run_of(&of("d").mark), "20260101t000000-abcdef");
+        assert!(of("d").mark.len() <= 63, "the longest value of a label");
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl Group {
     /// Ends it, whatever became of it; what is kept of it ends with the last that is kept. What cannot be
     /// removed now is labelled, and swept.
     pub(crate) async fn end(&self, cluster: &Cluster) {
-        self.unmark(cluster).await;
+        if !self.is_settled() {
+            self.unmark(cluster).await;
+        }
         let (namespace, name) = self.place();
         let content = self.whole().map(|whole| whole.content.clone());
         if let Err(error) = end(cluster, self.api(), Some((namespace, name)), content).await {
@@ -78,7 +80,7 @@ async fn end(
     }
     if let (Some((namespace, name)), Some(_)) = (group, live) {
         cluster.delete(&api.groups(), Some(namespace), name, &Delete::default()).await?;
-        gone(cluster, api, &api.groups(), Some(namespace), name).await?;
+        Going { cluster, api, of: api.groups(), namespace: Some(namespace), name }.gone().await?;
     }
     match content {
         Some(name) => end_content(cluster, api, &name).await,
@@ -129,46 +131,45 @@ async fn end_content(cluster: &Cluster, api: GroupApi, name: &str) -> Result<()>
     }
     doom(cluster, api, name, true).await?;
     cluster.delete(&api.contents(), None, name, &Delete::default()).await?;
-    gone(cluster, api, &api.contents(), None, name).await
+    Going { cluster, api, of: api.contents(), namespace: None, name }.gone().await
 }
 
-/// Waits until a group or a content is gone. The sidecar (8.7) does not look again at a content that was deleted while
-/// it had the group cut, unless something changes.
-async fn gone(
-    cluster: &Cluster,
+/// A group or a content that is being deleted.
+struct Going<'a> {
+    cluster: &'a Cluster,
     api: GroupApi,
-    of: &ResourceType,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<()> {
-    let what = "the end of a group snapshot";
-    let end = Instant::now() + REMOVAL;
-    loop {
-        let patience = REMINDER.min(end.saturating_duration_since(Instant::now()));
-        match cluster.wait(of, namespace, name, what, patience, |seen| seen.is_none()).await {
-            Err(holdfast_cluster::Error::NotInTime { last_seen, waited, .. }) if Instant::now() < end => {
-                tracing::debug!(name, last_seen, ?waited, "reminding the storage of its end");
-                remind(cluster, api, of, namespace, name).await?;
+    of: ResourceType,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl Going<'_> {
+    /// Waits until it is gone. The sidecar (8.7) does not look again at a content that was deleted while it had the
+    /// group cut, unless something changes.
+    async fn gone(&self) -> Result<()> {
+        let what = "the end of a group snapshot";
+        let end = Instant::now() + REMOVAL;
+        loop {
+            let patience = REMINDER.min(end.saturating_duration_since(Instant::now()));
+            let gone = |seen: Option<&Value>| seen.is_none();
+            match self.cluster.wait(&self.of, self.namespace, self.name, what, patience, gone).await {
+                Err(holdfast_cluster::Error::NotInTime { .. }) if Instant::now() < end => {
+                    self.remind().await?;
+                }
+                other => return Ok(other.map(drop)?),
             }
-            other => return Ok(other.map(drop)?),
         }
     }
-}
 
-async fn remind(
-    cluster: &Cluster,
-    api: GroupApi,
-    of: &ResourceType,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<()> {
-    let Some(seen) = cluster.get(of, namespace, name).await? else { return Ok(()) };
-    let bound = seen["status"]["boundVolumeGroupSnapshotContentName"].as_str();
-    let content = if namespace.is_none() { Some(name) } else { bound };
-    let Some(content) = content else { return Ok(()) };
-    let Some(seen) = cluster.get(&api.contents(), None, content).await? else { return Ok(()) };
-    let patch = json!({"metadata": {"annotations": {ENDING: seen["metadata"]["resourceVersion"]}}});
-    change(cluster, api, content, &patch).await
+    async fn remind(&self) -> Result<()> {
+        let seen = self.cluster.get(&self.of, self.namespace, self.name).await?;
+        let bound = seen.as_ref().map(|seen| &seen["status"]["boundVolumeGroupSnapshotContentName"]);
+        let content = if self.namespace.is_none() { Some(self.name) } else { bound.and_then(Value::as_str) };
+        let Some(content) = content else { return Ok(()) };
+        let seen = self.cluster.get(&self.api.contents(), None, content).await?.unwrap_or_default();
+        let patch = json!({"metadata": {"annotations": {ENDING: seen["metadata"]["resourceVersion"]}}});
+        change(self.cluster, self.api, content, &patch).await
+    }
 }
 
 /// Ends the group of a kept member that was let go of, if it was the last.
@@ -217,7 +218,8 @@ pub(in crate::snapshots) async fn clear_groups(
 async fn unmark_all(cluster: &Cluster, includes: Which<'_>, cleared: &mut Cleared) -> Result<()> {
     let claims = kinds::persistent_volume_claims();
     for claim in listed(cluster, &claims, SNAPSHOT_GROUP).await? {
-        if !claim["metadata"]["labels"][SNAPSHOT_GROUP].as_str().is_some_and(includes) {
+        let mark = claim["metadata"]["labels"][SNAPSHOT_GROUP].as_str().unwrap_or_default();
+        if !includes(Group::run_of(mark)) {
             continue;
         }
         let (namespace, name) = (text(&claim, "namespace"), text(&claim, "name"));

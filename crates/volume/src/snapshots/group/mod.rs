@@ -43,6 +43,8 @@ pub(crate) struct Group {
     namespace: String,
     /// Name of the VolumeGroupSnapshot.
     name: String,
+    /// Value of the label on its members: the run, and which of its groups.
+    mark: String,
     /// Handles of the volumes, by claim.
     members: BTreeMap<String, String>,
     /// What came of it, once it was tried.
@@ -80,8 +82,11 @@ impl Group {
         class: GroupClass,
         members: BTreeMap<String, String>,
     ) -> Self {
+        let name = name("holdfast-group", &[run.as_str(), namespace, &class.driver]);
+        let of_run = name.rsplit('-').next().unwrap_or_default();
         Self {
-            name: name("holdfast-group", &[run.as_str(), namespace, &class.driver]),
+            mark: format!("{run}.{of_run}"),
+            name,
             run: run.clone(),
             namespace: namespace.to_owned(),
             class,
@@ -89,6 +94,11 @@ impl Group {
             cut: OnceCell::new(),
             settled: OnceCell::new(),
         }
+    }
+
+    /// The run that set a mark.
+    fn run_of(mark: &str) -> &str {
+        mark.rsplit_once('.').map_or(mark, |(run, _)| run)
     }
 
     /// Whether the claim is one of it.
