@@ -8,6 +8,7 @@ mod checks;
 mod demo;
 mod fuzz;
 mod image;
+mod lanes;
 mod schema;
 mod stage;
 mod test;
