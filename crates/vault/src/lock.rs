@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::host;
 use crate::id::FileId;
-use crate::repository::{Inner, unpacked};
+use crate::repository::{Inner, Repository, unpacked};
 
 /// Others may remove a lock that was not refreshed for this long.
 const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
@@ -19,17 +19,6 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 pub(crate) const REFRESH_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// From this age on we no longer rely on a lock of ours: clocks differ, and a commit takes time.
 const RELIED_ON_FOR: SignedDuration = SignedDuration::from_mins(25);
-
-/// Whether writers leave a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LockPolicy {
-    /// A non-exclusive lock while writing, as stock restic does.
-    #[default]
-    Lock,
-    /// None, for stores that refuse to delete. Stock `prune`, `forget --prune`, `rewrite --forget`
-    /// and `repair` are then unsafe while a writer runs.
-    NoLock,
-}
 
 /// What a lock file says; fields are restic's.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,6 +53,17 @@ impl LockFile {
 
     fn holder(&self) -> String {
         format!("process {} of {}@{} since {}", self.pid, self.username, self.hostname, self.time)
+    }
+}
+
+impl Repository {
+    /// Removes the locks that writers of these owners left, and gives their number. They must be
+    /// known to be dead; other locks stay until they are stale.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]
+    pub async fn remove_locks_of(&self, dead: &[String]) -> Result<usize> {
+        remove_of(&self.inner, dead).await
     }
 }
 
@@ -166,7 +166,7 @@ async fn create(inner: &Inner, owner: &str) -> Result<(FileId, Timestamp)> {
 }
 
 /// Removes the locks of owners that are known to be dead.
-pub(crate) async fn remove_of(inner: &Inner, dead: &[String]) -> Result<usize> {
+async fn remove_of(inner: &Inner, dead: &[String]) -> Result<usize> {
     let mut removed = 0;
     for (name, loaded) in unpacked::load_all(inner, "locks").await? {
         let path = format!("locks/{name}");

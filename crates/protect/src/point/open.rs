@@ -1,15 +1,12 @@
 //! One point opened: its `point.json`, its objects without their bytes, and any of them with.
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt, stream};
 use holdfast_model::point::{POINT_FILE, POINT_FORMAT, Point};
-use holdfast_model::{Problem, ResourceType};
 use holdfast_vault::{BlobId, BlobKind, Reader, Repository};
 use serde::Deserialize;
 
 use super::entry::ObjectEntry;
 use super::summary::PointSummary;
-use super::walk::Walk;
 use crate::error::{Error, Result};
 
 /// A point whose `point.json` claims to be longer than this is not read.
@@ -67,26 +64,6 @@ pub async fn open_with(reader: Reader, summary: &PointSummary) -> Result<OpenPoi
 }
 
 impl OpenPoint {
-    /// All objects, in the order of their paths. What cannot be read, or is not where an object of a
-    /// point can be, is named and the rest goes on.
-    pub fn objects(&self) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
-        self.objects_of(|_| true)
-    }
-
-    /// The same for some of the types: the directories of others are not read. What belongs to no
-    /// type of the point is named by every walk.
-    pub fn objects_of(
-        &self,
-        keep: impl Fn(&ResourceType) -> bool + Send + 'static,
-    ) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
-        let walk = Walk::new(self.clone(), Box::new(keep));
-        stream::unfold(walk, |mut walk| async move {
-            let found = walk.step().await?;
-            Some((stream::iter(found), walk))
-        })
-        .flatten()
-    }
-
     /// The JSON of an object as it was captured.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt, stream};
 use holdfast_model::object::RESOURCES;
 use holdfast_model::point::POINT_FILE;
 use holdfast_model::{Problem, ResourceType};
@@ -22,8 +23,30 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// An object, or what is in the place of one.
 type Found = Result<ObjectEntry, Problem>;
 
+impl OpenPoint {
+    /// All objects, in the order of their paths. What cannot be read, or is not where an object of a
+    /// point can be, is named and the rest goes on.
+    pub fn objects(&self) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
+        self.objects_of(|_| true)
+    }
+
+    /// The same for some of the types: the directories of others are not read. What belongs to no
+    /// type of the point is named by every walk.
+    pub fn objects_of(
+        &self,
+        keep: impl Fn(&ResourceType) -> bool + Send + 'static,
+    ) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
+        let walk = Walk::new(self.clone(), Box::new(keep));
+        stream::unfold(walk, |mut walk| async move {
+            let found = walk.step().await?;
+            Some((stream::iter(found), walk))
+        })
+        .flatten()
+    }
+}
+
 /// A walk over the directories of a point.
-pub(super) struct Walk {
+struct Walk {
     point: OpenPoint,
     /// Directories to be visited; the last one is the next.
     pending: Vec<Place>,
@@ -39,13 +62,13 @@ struct Place {
 
 impl Walk {
     /// A walk over the objects of the types to keep; directories of other types are not read.
-    pub(super) fn new(point: OpenPoint, keep: Box<dyn Fn(&ResourceType) -> bool + Send>) -> Self {
+    fn new(point: OpenPoint, keep: Box<dyn Fn(&ResourceType) -> bool + Send>) -> Self {
         let root = Place { path: Vec::new(), tree: point.summary.root, read: None };
         Self { point, pending: vec![root], keep }
     }
 
     /// What lies in the next directory itself; `None` after the last one.
-    pub(super) async fn step(&mut self) -> Option<Vec<Found>> {
+    async fn step(&mut self) -> Option<Vec<Found>> {
         if self.pending.last()?.read.is_none() {
             self.read_ahead().await;
         }

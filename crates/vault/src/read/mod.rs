@@ -17,7 +17,7 @@ use self::cache::TreeCache;
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind};
 use crate::index::{Index, Position};
-use crate::repository::Inner;
+use crate::repository::{Inner, Repository};
 use crate::tree::{Node, NodeKind, Tree};
 
 pub(crate) use blob::{Decoded, decode};
@@ -39,12 +39,18 @@ impl std::fmt::Debug for Reader {
     }
 }
 
-impl Reader {
-    pub(crate) async fn start(repository: Arc<Inner>) -> Result<Self> {
-        let index = repository.catalogue.refresh(&repository).await?;
-        Ok(Self::over(repository, index))
+impl Repository {
+    /// A reader: loads the index.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Storage`]
+    pub async fn reader(&self) -> Result<Reader> {
+        let index = self.inner.catalogue.refresh(&self.inner).await?;
+        Ok(Reader::over(Arc::clone(&self.inner), index))
     }
+}
 
+impl Reader {
     /// A reader that goes by this index.
     pub(crate) fn over(repository: Arc<Inner>, index: Arc<Index>) -> Self {
         Self { repository, index, trees: Arc::default() }

@@ -16,11 +16,8 @@ use crate::crypto::Key;
 use crate::error::{Error, Result};
 use crate::id::{FileId, SnapshotId};
 use crate::index::{Catalogue, IndexSource};
-use crate::lock::{self, LockPolicy};
-use crate::read::Reader;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
-use crate::write::{Writer, WriterOptions};
 use config::Config;
 
 #[cfg(fuzzing)]
@@ -53,6 +50,17 @@ impl std::fmt::Debug for RepositoryPassword {
 pub struct CreateOptions {
     /// What deriving the key from the password costs each time it is opened.
     pub key_cost: KeyCost,
+}
+
+/// Whether writers leave a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockPolicy {
+    /// A non-exclusive lock while writing, as stock restic does.
+    #[default]
+    Lock,
+    /// None, for stores that refuse to delete. Stock `prune`, `forget --prune`, `rewrite --forget`
+    /// and `repair` are then unsafe while a writer runs.
+    NoLock,
 }
 
 /// How a repository is opened.
@@ -186,30 +194,5 @@ impl Repository {
         let path = format!("snapshots/{id}");
         let json = unpacked::load(&self.inner, &path, &FileId::from_bytes(*id.as_bytes())).await?;
         unpacked::parse(&path, &json)
-    }
-
-    /// A writer: loads the index and takes a lock. Needs a multi-threaded tokio runtime.
-    ///
-    /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Storage`]
-    pub async fn writer(&self, options: WriterOptions) -> Result<Writer> {
-        Writer::start(Arc::clone(&self.inner), options).await
-    }
-
-    /// Removes the locks that writers of these owners left, and gives their number. They must be
-    /// known to be dead; other locks stay until they are stale.
-    ///
-    /// # Errors
-    /// [`Error::Storage`]
-    pub async fn remove_locks_of(&self, dead: &[String]) -> Result<usize> {
-        lock::remove_of(&self.inner, dead).await
-    }
-
-    /// A reader: loads the index.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Storage`]
-    pub async fn reader(&self) -> Result<Reader> {
-        Reader::start(Arc::clone(&self.inner)).await
     }
 }

@@ -10,8 +10,9 @@ use super::Vault;
 use super::root_key::RootKey;
 use crate::crypto::Key;
 use crate::error::{Error, Result};
-use crate::lock::LockPolicy;
-use crate::repository::{CreateOptions, KeyCost, OpenOptions, Repository, RepositoryPassword, unpacked};
+use crate::repository::{
+    CreateOptions, KeyCost, LockPolicy, OpenOptions, Repository, RepositoryPassword, unpacked,
+};
 use crate::store::{Claim, Store};
 
 const KEY_CHECK: &str = "key-check";

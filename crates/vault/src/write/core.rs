@@ -15,9 +15,9 @@ use crate::crypto::{NONCE, TAG};
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind};
 use crate::index::Index;
-use crate::lock::{Lock, LockPolicy};
+use crate::lock::Lock;
 use crate::pack::{BufferPool, PackBuilder};
-use crate::repository::Inner;
+use crate::repository::{Inner, LockPolicy};
 
 /// Buffers beside those being sent: the open packs of both kinds, and a full one being named.
 const OPEN_BUFFERS: usize = 3;

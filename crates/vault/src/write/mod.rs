@@ -25,7 +25,7 @@ use crate::chunk::MAX_CHUNK;
 use crate::error::{Error, Result};
 use crate::id::{BlobId, BlobKind, SnapshotId};
 use crate::pack::PACK_SIZE;
-use crate::repository::{Inner, unpacked};
+use crate::repository::{Repository, unpacked};
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
 
@@ -70,14 +70,20 @@ struct Session {
     keeper: Keeper,
 }
 
-impl Writer {
-    pub(crate) async fn start(inner: Arc<Inner>, options: WriterOptions) -> Result<Self> {
-        let core = Core::start(inner, &options).await?;
+impl Repository {
+    /// A writer: loads the index and takes a lock. Needs a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Storage`]
+    pub async fn writer(&self, options: WriterOptions) -> Result<Writer> {
+        let core = Core::start(Arc::clone(&self.inner), &options).await?;
         let session =
             Session { chunks: ChunkPool::start(&core, options.threads.max(1)), keeper: Keeper::start(&core) };
-        Ok(Self { core, session: Arc::new(session) })
+        Ok(Writer { core, session: Arc::new(session) })
     }
+}
 
+impl Writer {
     /// Stores one data blob, not cut further. It may have at most 8 MiB.
     ///
     /// # Errors

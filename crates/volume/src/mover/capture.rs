@@ -7,6 +7,7 @@ use holdfast_vault::{Repository, Snapshot, SnapshotSummary, Writer, WriterOption
 use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::blocking::blocking;
 use super::event::{self, Event, Phase};
 use super::gate::Gate;
 use super::report::CaptureReport;
@@ -72,19 +73,6 @@ async fn capture(
     snapshot.tags.clone_from(&work.tags);
     snapshot.summary = Some(summary(&report, writer));
     Ok(writer.commit(snapshot).await?)
-}
-
-/// Runs work that blocks off the runtime's own threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Stopped),
-        },
-    }
 }
 
 fn report(

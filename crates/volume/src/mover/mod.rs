@@ -13,6 +13,7 @@
 //! JSON, commits its own snapshot, and ends by itself. Exit codes: 0 done, 1 failed, 2 called
 //! wrongly, 143 ended by a signal.
 
+mod blocking;
 mod capture;
 mod changes;
 mod event;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::capture::blocking;
+use super::blocking::blocking;
 use super::event::{self, Event};
 use super::gate::Stop;
 use super::spec::{BlockRestore, FileMode, MoverSpec, RestoreMode, RestoreWork, VolumeRestore};

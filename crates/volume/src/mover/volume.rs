@@ -8,7 +8,7 @@ use std::sync::Arc;
 use holdfast_vault::{Node, Reader, Repository, Snapshot, SnapshotId, Writer};
 use tokio::runtime::Handle;
 
-use super::capture::blocking;
+use super::blocking::blocking;
 use super::changes;
 use super::gate::{CaptureGate, Gate};
 use super::spec::{BlockSource, CaptureMode, CaptureWork};

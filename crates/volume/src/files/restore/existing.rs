@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use rustix::fs;
 use rustix::io::{Errno, pread};
 
-use super::file;
+use super::content;
 use super::target::Target;
 use crate::files::stat;
 
@@ -94,7 +94,7 @@ impl Layout {
             if stopped() || !holds(from, blob, length, &mut buffer) {
                 missing.push(*blob);
             } else {
-                file::put(to, blob.1, &buffer[..length as usize], true)?;
+                content::put(to, blob.1, &buffer[..length as usize], true)?;
             }
         }
         Ok(missing)

@@ -7,18 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use holdfast_model::Problem;
 use holdfast_vault::{Node, NodeKind, Tree};
 use rustix::fs::{self, AtFlags, FallocateFlags};
-use rustix::io::{Errno, pwrite};
+use rustix::io::Errno;
 
 use super::Session;
 use super::attributes::times;
+use super::content;
 use super::existing::{Layout, Wanted};
 use super::links::FirstName;
 use super::target::Target;
 use crate::files::{MAX_DEPTH, stat};
-use crate::sparse;
-
-/// Zeros from this length on become holes.
-const HOLE: usize = 32 * 1024;
 
 /// A file of a batch.
 pub(super) struct RestoredFile {
@@ -211,7 +208,7 @@ impl RestoredFile {
 
     fn put(&self, session: &Session, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
         let (fd, is_fresh) = self.open(session)?;
-        if put(&fd, offset, bytes, is_fresh)? {
+        if content::put(&fd, offset, bytes, is_fresh)? {
             session.progress.moved(bytes.len() as u64);
         }
         Ok(())
@@ -349,33 +346,4 @@ pub(super) fn not_restored(path: String, error: Errno) -> Problem {
         _ => "",
     };
     Problem::new("file.not_restored", path, message).hint(hint)
-}
-
-/// Puts bytes into a file, zeros as a hole; `false` if nothing had to be written. What is fresh has
-/// nothing but holes yet.
-pub(super) fn put(fd: &OwnedFd, offset: u64, bytes: &[u8], is_fresh: bool) -> Result<bool, Errno> {
-    if is_hole(bytes) && (is_fresh || sparse::punch(fd, offset, bytes.len() as u64)?) {
-        return Ok(false);
-    }
-    write_all(fd, offset, bytes)?;
-    Ok(true)
-}
-
-fn is_hole(bytes: &[u8]) -> bool {
-    bytes.len() >= HOLE && sparse::is_zero(bytes)
-}
-
-fn write_all(fd: &OwnedFd, mut offset: u64, mut bytes: &[u8]) -> Result<(), Errno> {
-    while !bytes.is_empty() {
-        match pwrite(fd, bytes, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

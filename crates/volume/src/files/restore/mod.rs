@@ -18,6 +18,7 @@
 
 mod attributes;
 mod batch;
+mod content;
 mod correction;
 mod entry;
 mod existing;
