@@ -22,7 +22,7 @@ use crate::sweep;
 
 /// Bytes of a pack of objects. Of the seven that may be in memory a small application fills as many
 /// as a large one, and a backup's memory does not grow with the number of objects.
-const PACK_SIZE: usize = 4 << 20;
+const PACK_SIZE: usize = 2 << 20;
 
 /// A backup under way.
 pub(super) struct Run<'a> {

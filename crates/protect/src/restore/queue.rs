@@ -11,9 +11,9 @@ use holdfast_vault::{BlobId, Position};
 
 use crate::point::ObjectEntry;
 
-/// A queue is full with so many objects: they take about 2 MiB, and spread over the packs of many
+/// A queue is full with so many objects: they take about 1 MiB, and spread over the packs of many
 /// runs each run still has hundreds of them.
-pub(super) const FULL: usize = 16_384;
+pub(super) const FULL: usize = 8_192;
 
 /// Some objects of a point by where they lie.
 #[derive(Default)]

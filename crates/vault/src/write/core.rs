@@ -43,8 +43,15 @@ thread_local! {
     /// Where a blob is compressed and sealed; grows to the largest one and stays.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-/// A larger scratch (for a huge directory) is given back.
-const SCRATCH_KEPT: usize = 9 << 20;
+
+/// A larger scratch is given back. Directories are stored by whichever thread came to their end: a large one would
+/// stay with each of them.
+const fn scratch_kept(kind: BlobKind) -> usize {
+    match kind {
+        BlobKind::Data => 9 << 20,
+        BlobKind::Tree => 128 << 10,
+    }
+}
 
 impl Core {
     pub(super) async fn start(repository: Arc<Inner>, options: &WriterOptions) -> Result<Arc<Self>> {
@@ -104,7 +111,7 @@ impl Core {
             self.repository.key.seal_in_place(sealed);
             self.append(kind, id, sealed, uncompressed)?;
             self.counters.new_blob(kind, plain.len(), length);
-            if scratch.len() > SCRATCH_KEPT {
+            if scratch.len() > scratch_kept(kind) {
                 *scratch = Vec::new();
             }
             Ok::<_, Error>(())

@@ -19,7 +19,7 @@ const INDEX_EVERY: Duration = Duration::from_secs(6);
 /// An index file lists no more packs than this,
 const INDEX_PACKS: usize = 64;
 /// and is written when so many blobs wait for it: its JSON takes about 150 bytes for each.
-const INDEX_BLOBS: usize = 10_000;
+const INDEX_BLOBS: usize = 4_000;
 
 /// The packs of one writer that are not in an index file yet.
 #[derive(Default)]
