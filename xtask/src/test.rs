@@ -67,7 +67,7 @@ fn parts(long: bool, cache: &Cache) -> Result<()> {
     parts.extend([Part::VersityGw, Part::Kwok, Part::Restic]);
     parts.extend([Part::CsiProvisioner, Part::CsiSnapshotter, Part::SnapshotDefinitions, Part::CsiSanity]);
     if long {
-        parts.extend([Part::Minio, Part::Kubernetes("1.35.4".into())]);
+        parts.extend([Part::Minio, Part::Kubernetes("1.35.4".into()), Part::FakeGcs, Part::Azurite]);
     }
     for part in parts {
         part.build(cache, &report)?;

@@ -65,7 +65,7 @@ pub(crate) struct Connection {
 /// Connects to the place that a manifest describes; nothing is asked of it yet.
 pub(crate) fn connect(manifest: &Document<VaultSpec>) -> anyhow::Result<Connection> {
     let spec = &manifest.spec;
-    let credentials = credentials::read(&spec.credentials)?;
+    let credentials = credentials::read(&spec.credentials, &spec.url)?;
     let ca_pem = spec.ca_file.as_deref().map(|path| private::read(Path::new(path))).transpose()?;
     let options = StoreOptions {
         endpoint: spec.endpoint.clone(),

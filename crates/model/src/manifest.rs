@@ -104,7 +104,7 @@ pub struct VaultSpec {
     /// Name of the site it stands at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// S3: endpoint of a server that is not AWS, e.g. `https://minio.bank:9000`.
+    /// Endpoint of a server that is not the cloud's own, e.g. `https://minio.bank:9000`; for Azure, of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// S3: region; `us-east-1` if left out.

@@ -158,6 +158,12 @@ impl Component {
         self.child.wait().map(drop).at("wait for", &self.spec.program)
     }
 
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub(crate) fn terminate(&mut self) -> Result<()> {
+        processes::signal(self.pid(), Signal::TERM);
+        self.child.wait().map(drop).at("wait for", &self.spec.program)
+    }
+
     /// Kills it, if it runs, and starts it anew.
     pub(crate) fn restart(&mut self) -> Result<()> {
         self.kill()?;

@@ -141,8 +141,8 @@ pub enum Error {
         /// The library's error.
         source: rcgen::Error,
     },
-    /// The object storage server refused a request.
-    #[error("S3 {request}: {answer}")]
+    /// An object storage server refused a request.
+    #[error("object storage: {request}: {answer}")]
     S3 {
         /// Method and path.
         request: String,

@@ -1,6 +1,6 @@
 //! Real clusters on one small machine: what tests, benchmarks and the demo run against.
 //!
-//! Nothing here plays Kubernetes or S3. The servers are built from their public modules, cached outside the source
+//! Nothing here plays Kubernetes or S3, and for other clouds' storage the well-known stand-ins are used. The servers are built from their public modules, cached outside the source
 //! tree, and started as ordinary processes; only machines are missing, and network namespaces stand in for them.
 //!
 //! ```text
@@ -39,10 +39,12 @@
 //! Slots are taken by file lock, so any number of tests and a kept demo run beside each other.
 
 mod client;
+mod cloud;
 mod component;
 pub mod csi;
 mod dirs;
 mod error;
+mod exchange;
 pub mod fixtures;
 pub mod guard;
 pub mod host;
@@ -56,11 +58,13 @@ mod proxy;
 mod record;
 mod report;
 mod s3;
+mod server;
 mod site;
 mod sweep;
 mod teardown;
 mod tool;
 
+pub use cloud::{Azure, Gcs};
 pub use dirs::Cache;
 pub use error::{Error, Result};
 pub use kernel::bridge::HOST_ADDRESS;

@@ -182,8 +182,9 @@ impl Error {
             Error::Storage { source, .. } => match source {
                 Source::NotFound { .. } => "vault.storage.not_found",
                 _ if refused_key(source).is_some() => "vault.storage.unauthenticated",
-                Source::PermissionDenied { .. } => "vault.storage.forbidden",
                 Source::Unauthenticated { .. } => "vault.storage.unauthenticated",
+                _ if status(source) == Some(401) => "vault.storage.unauthenticated",
+                _ if is_forbidden(source) => "vault.storage.forbidden",
                 _ if is_full(source) => "vault.storage.full",
                 _ => "vault.storage",
             },
@@ -221,10 +222,33 @@ impl Error {
         Error::Damaged { object, reason: reason.to_string() }
     }
 
+    /// Whether the storage refused because of who asks, or because the object is protected from it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Error::Storage { source, .. } if is_forbidden(source) || is_protected(source))
+    }
+
     /// Whether the storage answered that the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Storage { source: object_store::Error::NotFound { .. }, .. })
     }
+}
+
+/// Whether the storage knows who asks and refuses.
+pub(crate) fn is_forbidden(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::PermissionDenied { .. }) || status(error) == Some(403)
+}
+
+/// Azure answers 409 where a retention policy forbids to change or remove an object.
+fn is_protected(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::AlreadyExists { .. }) || status(error) == Some(409)
+}
+
+/// The HTTP status of an answer. The library has variants for the usual ones of single objects; those of listings and
+/// of objects that are removed are in its words alone.
+pub(crate) fn status(error: &object_store::Error) -> Option<u16> {
+    let text = error.to_string();
+    let (_, said) = text.split_once("status code: ").or_else(|| text.split_once("(code: "))?;
+    if said.starts_with("AccessDenied") { Some(403) } else { said.get(..3)?.parse().ok() }
 }
 
 /// The io error kind at the root of a storage error, if there is one.
@@ -261,7 +285,7 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
-/// S3 answers 403 both to a key that may not do something and to a wrong key; its code tells them apart.
+/// S3 and Azure answer 403 both to a key that may not do something and to a wrong key; their code tells them apart.
 fn refused_key(error: &object_store::Error) -> Option<&'static str> {
     let text = error.to_string();
     match element(&text, "Code")? {
@@ -270,6 +294,9 @@ fn refused_key(error: &object_store::Error) -> Option<&'static str> {
         ),
         "InvalidAccessKeyId" => Some(
             "the store does not know the access key: check AWS_ACCESS_KEY_ID, or the vault's credentials file",
+        ),
+        "AuthenticationFailed" | "AuthorizationFailure" => Some(
+            "the account does not accept the key or token (or, behind a firewall of its own, this address): check AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, or the vault's credentials file",
         ),
         "ExpiredToken" => Some("the session token has expired: get new credentials"),
         _ => None,
@@ -282,11 +309,10 @@ fn storage_hint(error: &object_store::Error) -> &'static str {
         return hint;
     }
     match error {
-        Source::PermissionDenied { .. } => {
-            "the credentials are known but may not do this: widen their policy"
-        }
-        Source::Unauthenticated { .. } => "check the access key and secret",
         Source::NotFound { .. } => "check the bucket and the prefix",
+        Source::Unauthenticated { .. } => "check the credentials",
+        _ if status(error) == Some(401) => "check the credentials",
+        _ if is_forbidden(error) => "the credentials are known but may not do this: widen their policy",
         _ if is_full(error) => {
             "the store is full: free or add space and run again, what was stored is reused"
         }

@@ -81,7 +81,7 @@ pub struct RepositoryAccess {
     pub url: String,
     /// Path of the repository below it.
     pub prefix: String,
-    /// S3: endpoint of a server that is not AWS.
+    /// Endpoint of a server that is not the cloud's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// S3: region.

@@ -11,6 +11,7 @@
     reason = "what fails here fails the test"
 )]
 
+mod clouds;
 mod files;
 mod groups;
 mod keys;

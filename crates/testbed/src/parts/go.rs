@@ -61,6 +61,11 @@ impl<'a> Build<'a> {
         Err(failed(self.part, &self.log))
     }
 
+    /// Directory of the files that come with the programs.
+    pub(super) fn share(&self) -> PathBuf {
+        self.work.join("out/share")
+    }
+
     /// A `go` command in [`Self::src`], without C.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.go);
@@ -71,8 +76,12 @@ impl<'a> Build<'a> {
     /// Runs a `go` command that may take minutes.
     pub(super) fn go(&self, args: &[&str], env: &[(&str, &str)]) -> Result<()> {
         let mut command = self.command();
-        command.args(args).envs(env.iter().copied());
-        let status = tool::long(&mut command, &self.log, self.what, self.report)?;
+        self.run(command.args(args).envs(env.iter().copied()))
+    }
+
+    /// Runs a command that may take minutes.
+    pub(super) fn run(&self, command: &mut Command) -> Result<()> {
+        let status = tool::long(command, &self.log, self.what, self.report)?;
         if status.success() { Ok(()) } else { Err(failed(self.part, &self.log)) }
     }
 
@@ -86,6 +95,22 @@ impl<'a> Build<'a> {
 
     /// `go build` of packages of a module that cannot be installed because its go.mod replaces others.
     pub(super) fn wrapped(&self, packages: &[&str], extra: &[(&str, &str)]) -> Result<()> {
+        self.require(extra)?;
+        let paths: Vec<String> = packages.iter().map(|package| self.path_of(package)).collect();
+        let imports: String = paths.iter().map(|path| format!("import _ \"{path}\"\n")).collect();
+        self.write("tools.go", &format!("//go:build tools\n\npackage main\n\n{imports}"))?;
+        self.compile(&paths)
+    }
+
+    /// `go build` of a program of ours that uses the module; it is called like the part.
+    pub(super) fn around(&self, main: &str) -> Result<()> {
+        self.require(&[])?;
+        self.write("main.go", main)?;
+        self.compile(&[".".to_owned()])
+    }
+
+    /// A go.mod that requires the module, and what its own says besides.
+    fn require(&self, extra: &[(&str, &str)]) -> Result<()> {
         let module = self.source(self.part.module())?;
         let go_mod = module.join("go.mod");
         let original = std::fs::read_to_string(&go_mod).at("read", &go_mod)?;
@@ -100,10 +125,10 @@ impl<'a> Build<'a> {
         }
         self.write("go.mod", &ours)?;
         let sums = module.join("go.sum");
-        self.write("go.sum", &std::fs::read_to_string(&sums).at("read", &sums)?)?;
-        let paths: Vec<String> = packages.iter().map(|package| self.path_of(package)).collect();
-        let imports: String = paths.iter().map(|path| format!("import _ \"{path}\"\n")).collect();
-        self.write("tools.go", &format!("//go:build tools\n\npackage main\n\n{imports}"))?;
+        self.write("go.sum", &std::fs::read_to_string(&sums).at("read", &sums)?)
+    }
+
+    fn compile(&self, paths: &[String]) -> Result<()> {
         let out = format!("{}/", self.bin().display());
         let mut args = vec!["build", "-trimpath", "-ldflags", LINKER_FLAGS, "-o", &out];
         args.extend(paths.iter().map(String::as_str));
@@ -120,7 +145,7 @@ impl<'a> Build<'a> {
             joined.push_str(&std::fs::read_to_string(&path).at("read", &path)?);
             joined.push('\n');
         }
-        let path = self.work.join("out/share").join(name);
+        let path = self.share().join(name);
         std::fs::write(&path, joined).at("write", path)
     }
 

@@ -2,6 +2,7 @@
 
 mod go;
 mod kubernetes;
+mod npm;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,10 @@ use crate::report::Reporter;
 /// The Kubernetes version of a site unless it asks for another.
 pub const KUBERNETES: &str = "1.36.3";
 
-/// A server or tool that is built from its public Go module.
+/// What [`Part::FakeGcs`] is, around its module.
+const GCS_MAIN: &str = include_str!("../../assets/gcs/main.go.txt");
+
+/// A server or tool that is built from its public Go module, or comes as a package of npm.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Part {
     /// etcd, API server, controller manager, scheduler, kubelet, kube-proxy and kubectl in one program.
@@ -27,6 +31,10 @@ pub enum Part {
     VersityGw,
     /// MinIO, the second make of S3.
     Minio,
+    /// fake-gcs-server, a stand-in for Google Cloud Storage, with a way in by the XML API.
+    FakeGcs,
+    /// Azurite, Microsoft's own stand-in for Azure Blob Storage. It needs Node.js.
+    Azurite,
     /// kwok, nodes and pods without kubelets, with its stage files.
     Kwok,
     /// CoreDNS.
@@ -61,6 +69,10 @@ enum Recipe {
     Files(&'static str, &'static [&'static str]),
     /// A program of ours around the components of Kubernetes.
     Kubernetes,
+    /// This program of ours around the module.
+    Around(&'static str),
+    /// A package of npm, with this program.
+    Npm { program: &'static str, file: &'static str },
 }
 
 impl Part {
@@ -69,7 +81,7 @@ impl Part {
     pub fn all() -> Vec<Self> {
         let mut all = Self::of_site(KUBERNETES);
         all.extend([Self::VersityGw, Self::Kwok, Self::Restic, Self::Minio, Self::Kopia]);
-        all.extend([Self::Velero, Self::VeleroAws]);
+        all.extend([Self::Velero, Self::VeleroAws, Self::FakeGcs, Self::Azurite]);
         all.extend([Self::CsiProvisioner, Self::CsiSnapshotter, Self::SnapshotDefinitions, Self::CsiSanity]);
         all
     }
@@ -101,6 +113,8 @@ impl Part {
             Self::Cni => "cni",
             Self::VersityGw => "versitygw",
             Self::Minio => "minio",
+            Self::FakeGcs => "fake-gcs",
+            Self::Azurite => "azurite",
             Self::Kwok => "kwok",
             Self::CoreDns => "coredns",
             Self::Restic => "restic",
@@ -123,6 +137,9 @@ impl Part {
             Self::Cni => "1.9.1",
             Self::VersityGw => "1.8.0",
             Self::Minio => "0.0.0-20260212201848-7aac2a2c5b7c",
+            Self::FakeGcs => "1.56.1",
+            // The newest that runs with the Node.js of Debian 12.
+            Self::Azurite => "3.35.0",
             Self::Kwok => "0.8.0",
             Self::CoreDns => "1.15.0",
             Self::Restic => "0.19.1",
@@ -143,6 +160,8 @@ impl Part {
             Self::Cni => "github.com/containernetworking/plugins",
             Self::VersityGw => "github.com/versity/versitygw",
             Self::Minio => "github.com/minio/minio",
+            Self::FakeGcs => "github.com/fsouza/fake-gcs-server",
+            Self::Azurite => "azurite",
             Self::Kwok => "sigs.k8s.io/kwok",
             Self::CoreDns => "github.com/coredns/coredns",
             Self::Restic => "github.com/restic/restic",
@@ -172,6 +191,8 @@ impl Part {
             Self::VersityGw => Recipe::Install(&["cmd/versitygw"]),
             Self::VeleroAws => Recipe::Install(&["velero-plugin-for-aws"]),
             Self::Minio | Self::CoreDns => Recipe::Install(&[""]),
+            Self::FakeGcs => Recipe::Around(GCS_MAIN),
+            Self::Azurite => Recipe::Npm { program: "azurite-blob", file: "dist/src/blob/main.js" },
             Self::Kwok => Recipe::InstallWithFiles(
                 &["cmd/kwok"],
                 "stages.yaml",
@@ -244,6 +265,8 @@ impl Part {
             Recipe::Wrapped { packages, extra } => build.wrapped(packages, extra)?,
             Recipe::Files(name, files) => build.join_files(name, files)?,
             Recipe::Kubernetes => kubernetes::build(&build, self.version())?,
+            Recipe::Around(main) => build.around(main)?,
+            Recipe::Npm { program, file } => npm::install(&build, self, program, file)?,
         }
         let out = build.finish()?;
         std::fs::rename(&out, dir).at("rename", &out)?;

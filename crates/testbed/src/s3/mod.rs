@@ -6,19 +6,13 @@ mod request;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use crate::component::{self, Component, not_ready, until};
 use crate::dirs::Cache;
-use crate::error::{Error, Result};
-use crate::lease::Lease;
-use crate::record::Record;
+use crate::error::Result;
 use crate::report::Reporter;
-use crate::tool::blocking;
+use crate::server::{Server, random};
 use request::Request;
-
-/// How long a server may take to answer.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) use request::mac;
 
 /// Which program serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +27,7 @@ pub enum Make {
 pub struct S3 {
     make: Make,
     credentials: Credentials,
-    address: SocketAddr,
-    record: Record,
-    component: Component,
-    lease: Option<Lease>,
+    server: Server,
 }
 
 /// The server's one user.
@@ -59,35 +50,34 @@ impl S3 {
 
     /// Starts a server of this make under a name of its own.
     pub async fn start_as(name: &str, make: Make, cache: Cache, report: Reporter) -> Result<Self> {
-        let name = name.to_owned();
-        let server = blocking("starting S3", move || launch::launch(&name, make, &cache, &report)).await?;
-        let (begun, mut server) = (Instant::now(), server);
-        let up = until(LIMIT, || {
-            let alive = server.component.check();
-            let probe = Request::new("GET", "/").send(
-                server.address,
-                &server.credentials.access,
-                &server.credentials.secret,
-            );
-            async move {
-                alive?;
-                Ok(probe.await.is_ok())
-            }
-        })
-        .await?;
-        if up { Ok(server) } else { Err(server.component.not_ready("it does not answer", begun.elapsed())) }
+        let credentials = Credentials {
+            access: format!("AK{}", hex::encode(random::<10>()?)),
+            secret: hex::encode(random::<10>()?),
+        };
+        let given = credentials.clone();
+        let spec = move |built: &_, dir: PathBuf, address| make.spec(built, &dir, address, &given);
+        let server = Server::start(name, make.part(), cache, report, spec).await?;
+        let mut started = Self { make, credentials, server };
+        started.answers().await?;
+        Ok(started)
+    }
+
+    async fn answers(&mut self) -> Result<()> {
+        let (address, Credentials { access, secret }) = (self.address(), self.credentials.clone());
+        let probe = || async { Request::new("GET", "/").send(address, &access, &secret).await.is_ok() };
+        self.server.answers(probe).await
     }
 
     /// `http://ADDRESS:PORT`, the same for the host and for pods of every site.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Its address, for a [`crate::FaultProxy`] in front of it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Access key of its one user.
@@ -142,13 +132,13 @@ impl S3 {
     /// Where it keeps buckets as directories; with VersityGW, objects are plain files there.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
-        self.record.dir.join("data")
+        self.server.dir().join("data")
     }
 
     /// Its logs; they stay when it is gone.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
-        self.record.dir.join("log")
+        self.server.dir().join("log")
     }
 
     /// Which program serves.
@@ -159,68 +149,45 @@ impl S3 {
 
     /// Stops it in its tracks (SIGSTOP): connections are taken and hang.
     pub fn pause(&self) {
-        self.component.pause();
+        self.server.pause();
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.component.resume();
+        self.server.resume();
     }
 
     /// Kills the server; its data stays. Connections are refused until [`Self::restart`].
     pub fn kill(&mut self) -> Result<()> {
-        self.component.kill()
+        self.server.component().kill()
     }
 
     /// Starts it again at the same address with the same data, and waits until it answers.
     pub async fn restart(&mut self) -> Result<()> {
-        self.component.restart()?;
-        let begun = Instant::now();
-        let probe = || async { Ok(self.send(Request::new("GET", "/")).await.is_ok()) };
-        if until(LIMIT, probe).await? {
-            return Ok(());
-        }
-        Err(not_ready("S3 does not answer again", begun.elapsed(), &self.logs_dir().join("s3.log")))
+        self.server.component().restart()?;
+        self.answers().await
     }
 
     /// Takes it down with all data.
     pub async fn stop(self) -> Result<()> {
-        let mut server = self;
-        let lease = server.lease.take();
-        blocking("stopping S3", move || {
-            let ended = lease.as_ref().map_or(Ok(()), Lease::end);
-            server.component.kill().and(ended)
-        })
-        .await
+        self.server.stop().await
     }
 
     /// Lets it outlive this process. `holdfast-testbed down NAME` ends it.
-    pub fn keep(mut self) -> Result<()> {
-        self.lease.take().map_or(Ok(()), Lease::keep)
+    pub fn keep(self) -> Result<()> {
+        self.server.keep()
     }
 
     async fn send(&self, request: Request) -> Result<String> {
-        request.send(self.address, &self.credentials.access, &self.credentials.secret).await
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        if let Err(error) = component::end(&[lease], std::slice::from_mut(&mut self.component)) {
-            eprintln!("testbed: taking {} down: {error}", self.record.name);
-        }
+        request.send(self.address(), &self.credentials.access, &self.credentials.secret).await
     }
 }
 
 impl fmt::Debug for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3").field("make", &self.make).field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl Error {
-    fn s3(request: &str, answer: impl Into<String>) -> Self {
-        Self::S3 { request: request.into(), answer: answer.into() }
+        f.debug_struct("S3")
+            .field("make", &self.make)
+            .field("address", &self.address())
+            .finish_non_exhaustive()
     }
 }

@@ -3,20 +3,15 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::exchange::exchange;
 
 /// Every region is this one.
 pub(super) const REGION: &str = "us-east-1";
-
-/// How long an answer may take.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// One request without a connection yet.
 pub(super) struct Request {
@@ -52,25 +47,7 @@ impl Request {
     pub(super) async fn send(self, to: SocketAddr, access: &str, secret: &str) -> Result<String> {
         let what = format!("{} {}", self.method, self.path);
         let request = self.signed(&to.to_string(), access, secret, &now());
-        let exchange = async {
-            let mut stream = TcpStream::connect(to).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await?;
-            Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
-        };
-        let answer = match tokio::time::timeout(LIMIT, exchange).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(Error::s3(&what, error.to_string())),
-            Err(_) => return Err(Error::s3(&what, format!("no answer within {LIMIT:?}"))),
-        };
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        if status.starts_with('2') {
-            Ok(body.to_owned())
-        } else {
-            Err(Error::s3(&what, format!("{} {body}", head.lines().next().unwrap_or_default())))
-        }
+        exchange(to, None, &what, &request).await
     }
 
     /// The bytes of the request; `time` is as in `20261122T101500Z`.
@@ -104,7 +81,7 @@ impl Request {
     }
 }
 
-fn mac(key: &[u8], message: &str) -> Vec<u8> {
+pub(crate) fn mac(key: &[u8], message: &str) -> Vec<u8> {
     // HMAC takes keys of every length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
     mac.update(message.as_bytes());

@@ -1,12 +1,13 @@
 //! From an address, options and credentials to a store.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Certificate, ClientOptions, ObjectStore, RetryConfig};
@@ -17,7 +18,8 @@ use crate::error::{Error, Result};
 /// How to reach a store. All of it is public; secrets are in [`Credentials`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// S3: endpoint of a server that is not AWS; a plain `http://` endpoint is accepted as such.
+    /// Endpoint of a server that is not the cloud's own; a plain `http://` endpoint is accepted as such.
+    /// GCS: the base URL of its XML API. Azure: the account's, `https://ACCOUNT.blob.core.windows.net` if left out.
     pub endpoint: Option<String>,
     /// S3: region; `us-east-1` if left out.
     pub region: Option<String>,
@@ -35,8 +37,8 @@ pub struct StoreOptions {
 }
 
 /// Secrets of a store, under the names of the storage's own tools (`AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `GOOGLE_SERVICE_ACCOUNT`,
-/// `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`, …).
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `GOOGLE_SERVICE_ACCOUNT_KEY`,
+/// `AZURE_STORAGE_ACCOUNT`, `AZURE_STORAGE_KEY`, `AZURE_STORAGE_SAS_TOKEN`, …).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials(BTreeMap<String, String>);
 
@@ -58,6 +60,18 @@ impl Credentials {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
+    }
+
+    /// Those alone that a store at this address can use: nobody is handed the keys of another cloud.
+    #[must_use]
+    pub fn of_url(self, url: &str) -> Self {
+        let family = match url.split_once("://") {
+            Some(("s3", _)) => "AWS_",
+            Some(("gs", _)) => "GOOGLE_",
+            Some(("az", _)) => "AZURE_",
+            _ => return Self::none(),
+        };
+        Self(self.0.into_iter().filter(|(key, _)| key.starts_with(family)).collect())
     }
 
     /// The variables and their values, to be handed on.
@@ -136,49 +150,63 @@ struct Connection<'a> {
 
 type Objects = object_store::Result<Arc<dyn ObjectStore>>;
 
+// What an address and its options say is set after the variables, which could name another bucket.
 impl Connection<'_> {
     fn s3(self) -> Objects {
         let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(self.bucket)
-            .with_region(self.options.region.as_deref().unwrap_or("us-east-1"))
-            .with_virtual_hosted_style_request(self.options.virtual_hosted)
-            .with_client_options(self.client)
+            .with_region("us-east-1")
+            .with_client_options(self.client.clone())
             .with_retry(no_retry());
+        for (key, value) in self.settings() {
+            builder = builder.with_config(key, value);
+        }
+        if let Some(region) = &self.options.region {
+            builder = builder.with_region(region);
+        }
         if let Some(endpoint) = &self.options.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
-        for (key, value) in self.credentials.variables() {
-            if let Ok(key) = key.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
-                builder = builder.with_config(key, value);
-            }
-        }
-        Ok(Arc::new(builder.build()?))
+        let builder = builder.with_virtual_hosted_style_request(self.options.virtual_hosted);
+        Ok(Arc::new(builder.with_bucket_name(self.bucket).build()?))
     }
 
     fn gcs(self) -> Objects {
-        let mut builder = GoogleCloudStorageBuilder::new()
-            .with_bucket_name(self.bucket)
-            .with_client_options(self.client)
-            .with_retry(no_retry());
-        for (key, value) in self.credentials.variables() {
-            if let Ok(key) = key.to_ascii_lowercase().parse::<GoogleConfigKey>() {
-                builder = builder.with_config(key, value);
-            }
+        let mut builder =
+            GoogleCloudStorageBuilder::new().with_client_options(self.client.clone()).with_retry(no_retry());
+        for (key, value) in self.settings() {
+            builder = builder.with_config(key, value);
         }
-        Ok(Arc::new(builder.build()?))
+        if let Some(endpoint) = &self.options.endpoint {
+            builder = builder.with_base_url(endpoint.trim_end_matches('/'));
+        }
+        Ok(Arc::new(builder.with_bucket_name(self.bucket).build()?))
     }
 
     fn azure(self) -> Objects {
-        let mut builder = MicrosoftAzureBuilder::new()
-            .with_container_name(self.bucket)
-            .with_client_options(self.client)
-            .with_retry(no_retry());
-        for (key, value) in self.credentials.variables() {
-            if let Ok(key) = key.to_ascii_lowercase().parse::<AzureConfigKey>() {
-                builder = builder.with_config(key, value);
-            }
+        let mut builder =
+            MicrosoftAzureBuilder::new().with_client_options(self.client.clone()).with_retry(no_retry());
+        for (key, value) in self.settings() {
+            builder = builder.with_config(key, value);
         }
-        Ok(Arc::new(builder.build()?))
+        if let Some(endpoint) = &self.options.endpoint {
+            builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+        }
+        Ok(Arc::new(builder.with_container_name(self.bucket).build()?))
+    }
+
+    /// The credentials' variables that a builder knows.
+    fn settings<K: FromStr>(&self) -> impl Iterator<Item = (K, &str)> {
+        let known = |name: &str| long_name(name).to_ascii_lowercase().parse().ok();
+        self.credentials.variables().filter_map(move |(name, value)| Some((known(name)?, value)))
+    }
+}
+
+/// The builders' name of a variable that is shorter in Azure's own command line.
+fn long_name(name: &str) -> &str {
+    match name {
+        "AZURE_STORAGE_ACCOUNT" => "AZURE_STORAGE_ACCOUNT_NAME",
+        "AZURE_STORAGE_KEY" => "AZURE_STORAGE_ACCOUNT_KEY",
+        other => other,
     }
 }
 
@@ -212,6 +240,33 @@ mod tests {
     #[test]
     fn clouds_connect_without_a_request() {
         assert_eq!(open("s3://bucket/a/b").unwrap().address(), "s3://bucket/a/b");
+        let azure =
+            ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"].map(|key| (key.to_owned(), "a2V5".to_owned()));
+        let azure: Credentials = azure.into_iter().collect();
+        let store = Store::connect("az://box/a", &StoreOptions::default(), &azure).unwrap();
+        assert_eq!(store.address(), "az://box/a");
+        assert!(open("az://box/a").unwrap_err().to_string().contains("Account must be specified"));
+    }
+
+    #[test]
+    fn a_store_is_given_the_keys_of_its_own_cloud_alone() {
+        let all = ["AWS_ACCESS_KEY_ID", "GOOGLE_SERVICE_ACCOUNT_KEY", "AZURE_STORAGE_KEY", "HOME"];
+        let all: Credentials = all.into_iter().map(|key| (key.to_owned(), "x".to_owned())).collect();
+        for (url, left) in [("gs://b", "GOOGLE_SERVICE_ACCOUNT_KEY"), ("az://b", "AZURE_STORAGE_KEY")] {
+            let own = all.clone().of_url(url);
+            assert_eq!(own.variables().collect::<Vec<_>>(), [(left, "x")]);
+        }
+        assert_eq!(all.of_url("file:///srv"), Credentials::none());
+    }
+
+    /// A variable of the environment must not send backups to another place than the manifest says.
+    #[test]
+    fn no_variable_names_another_bucket() {
+        let variables = [("AWS_BUCKET", "other"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+        let credentials: Credentials =
+            variables.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let store = Store::connect("s3://ours/x", &StoreOptions::default(), &credentials).unwrap();
+        assert_eq!(store.inner.objects.to_string(), "AmazonS3(ours)");
     }
 
     #[test]

@@ -286,20 +286,35 @@ impl Store {
     }
 
     /// Whether an overwritten object stays as an old version, found out by overwriting `path` with
-    /// the same content; `None` if the storage does not say.
+    /// the same content and asking for what was there; `None` if the storage does not say or does not let us.
     pub(crate) async fn keeps_versions(&self, path: &str) -> Result<Option<bool>> {
         let location = self.path(path);
         let content = self.get(path).await?;
-        let attempt = || async {
+        let write = || async {
             let payload = PutPayload::from_bytes(content.clone());
             Ok(self.inner.objects.put_opts(&location, payload, PutOptions::default()).await?.version)
         };
-        let version = self.retried("write", &location, attempt).await?;
-        Ok(match version.as_deref() {
-            Some("null") => Some(false),
-            Some(_) => Some(true),
-            None => None,
-        })
+        let old = match self.retried("write", &location, write).await {
+            Err(error) if error.is_refusal() => return Ok(None),
+            old => old?,
+        };
+        match old.as_deref() {
+            Some("null") => return Ok(Some(false)),
+            Some(_) => {}
+            None => return Ok(None),
+        }
+        self.retried("write", &location, write).await?;
+        // Google numbers what is written whether or not the numbers before are kept.
+        let read = || async {
+            let options = GetOptions { version: old.clone(), ..GetOptions::default() };
+            self.inner.objects.get_opts(&location, options).await.map(drop)
+        };
+        match self.retried("read", &location, read).await {
+            Ok(()) => Ok(Some(true)),
+            Err(error) if error.is_not_found() => Ok(Some(false)),
+            Err(error) if error.is_refusal() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether objects can be locked against deletion; `None` if the storage cannot be asked.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use object_store::Error;
 
-use crate::error::{io_kind, is_full};
+use crate::error::{io_kind, is_full, status};
 
 /// How long failed requests are repeated. The pause doubles from `first_pause` to `longest_pause`,
 /// a random part of it taken off so that many clients do not come back at once.
@@ -66,9 +66,23 @@ impl RetryPolicy {
 /// Whether the same request may succeed later.
 fn is_transient(error: &Error) -> bool {
     match error {
-        Error::Generic { .. } => !is_full(error) && !is_final_io(error),
+        Error::Generic { .. } => !is_full(error) && !is_final_io(error) && !is_refusal(error),
         Error::JoinError { .. } => false,
         _ => false,
+    }
+}
+
+/// Answers of a server that do not change by asking again. Refused listings and removals of many have no variant.
+fn is_refusal(error: &Error) -> bool {
+    let text = error.to_string();
+    match status(error) {
+        // S3 answers 400 when a connection was idle for too long.
+        Some(400) => !text.contains("RequestTimeout"),
+        // A create that another one is in the way of passes; the protection of an object that is to be removed stays.
+        Some(409) => text.contains("(code: 409)"),
+        Some(408 | 425 | 429) => false,
+        Some(status) => (400..500).contains(&status),
+        None => false,
     }
 }
 
@@ -125,7 +139,16 @@ mod tests {
             store: "test",
             source: Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull)),
         };
-        for with in [&refused as &dyn Fn() -> Error, &full] {
+        let listing = || Error::Generic {
+            store: "test",
+            source: "Error performing list request - Server returned non-2xx status code: 403 Forbidden: "
+                .into(),
+        };
+        let removal = || Error::Generic {
+            store: "test",
+            source: "Bulk delete request failed for key x: Conflict (code: 409)".into(),
+        };
+        for with in [&refused as &dyn Fn() -> Error, &full, &listing, &removal] {
             let (attempt, calls) = failing(with, u32::MAX);
             RetryPolicy::default().run(attempt, |_, _| ()).await.unwrap_err();
             assert_eq!(calls.load(Ordering::Relaxed), 1);

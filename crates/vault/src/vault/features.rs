@@ -64,7 +64,7 @@ pub(super) async fn probe(store: &Store, vault: &str) -> Result<Features> {
     let object_lock = store.has_object_lock().await?;
     let delete = match store.delete(&path).await {
         Ok(()) => store.find(&path).await?.is_none(),
-        Err(Error::Storage { source: object_store::Error::PermissionDenied { .. }, .. }) => false,
+        Err(error) if error.is_refusal() => false,
         Err(error) => return Err(error),
     };
     Ok(Features { conditional_create, delete, versioning, object_lock })

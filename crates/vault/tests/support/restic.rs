@@ -56,7 +56,7 @@ impl Restic {
 }
 
 /// The program: `HOLDFAST_RESTIC`, the parts that the test command builds, or the search path.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let cache = std::env::var_os("XDG_CACHE_HOME")

@@ -17,7 +17,7 @@ pub(crate) struct Location {
     #[arg(long)]
     url: Option<String>,
 
-    /// S3: endpoint of a server that is not AWS
+    /// Endpoint of a server that is not the cloud's own
     #[arg(long, value_name = "URL", requires = "url")]
     endpoint: Option<String>,
 

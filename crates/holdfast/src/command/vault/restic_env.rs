@@ -28,10 +28,11 @@ enum Line {
         name: &'static str,
         value: String,
     },
-    /// A variable that restic knows under another name than the storage's own tools.
+    /// A variable that restic knows under another name than the storage's own tools, which have two of them.
     Alias {
         name: &'static str,
         of: &'static str,
+        or: &'static str,
     },
     Source {
         file: String,
@@ -54,7 +55,7 @@ impl Line {
     fn shell(&self) -> String {
         match self {
             Line::Set { name, value } => format!("export {name}={}\n", quoted(value)),
-            Line::Alias { name, of } => format!("export {name}=\"${of}\"\n"),
+            Line::Alias { name, of, or } => format!("export {name}=\"${{{of}:-${or}}}\"\n"),
             Line::Source { file } => format!("set -a; . {}; set +a\n", quoted(file)),
         }
     }
@@ -75,12 +76,22 @@ fn lines(spec: &VaultSpec, prefix: &str) -> anyhow::Result<Vec<Line>> {
             format!("s3:{}/{whole}", endpoint.trim_end_matches('/'))
         }
         "gs" => {
-            lines.push(Line::Alias { name: "GOOGLE_APPLICATION_CREDENTIALS", of: "GOOGLE_SERVICE_ACCOUNT" });
+            let (name, or) = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT");
+            lines.push(Line::Alias { name, of: name, or });
+            let set = |value| Line::Set { name: "STORAGE_EMULATOR_HOST", value };
+            lines.extend(spec.endpoint.clone().map(set));
             format!("gs:{bucket}:/{below}")
         }
         "az" => {
-            lines.push(Line::Alias { name: "AZURE_ACCOUNT_NAME", of: "AZURE_STORAGE_ACCOUNT_NAME" });
-            lines.push(Line::Alias { name: "AZURE_ACCOUNT_KEY", of: "AZURE_STORAGE_ACCOUNT_KEY" });
+            let (of, or) = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME");
+            lines.push(Line::Alias { name: "AZURE_ACCOUNT_NAME", of, or });
+            let (of, or) = ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY");
+            lines.push(Line::Alias { name: "AZURE_ACCOUNT_KEY", of, or });
+            let (of, or) = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY");
+            lines.push(Line::Alias { name: "AZURE_ACCOUNT_SAS", of, or });
+            if let Some(endpoint) = &spec.endpoint {
+                lines.push(Line::Set { name: "AZURE_ENDPOINT_SUFFIX", value: azure_suffix(endpoint)? });
+            }
             format!("azure:{bucket}:/{below}")
         }
         _ => {
@@ -92,6 +103,19 @@ fn lines(spec: &VaultSpec, prefix: &str) -> anyhow::Result<Vec<Line>> {
     lines.extend(spec.ca_file.clone().map(|value| Line::Set { name: "RESTIC_CACERT", value }));
     lines.push(Line::Set { name: "RESTIC_REPOSITORY", value: repository });
     Ok(lines)
+}
+
+/// What follows the account's name in an endpoint of Azure: restic takes no more of it.
+fn azure_suffix(endpoint: &str) -> anyhow::Result<String> {
+    let host = endpoint.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
+    match host.and_then(|host| host.split_once(".blob.")) {
+        Some((_, suffix)) if !suffix.contains('/') => Ok(suffix.to_owned()),
+        _ => {
+            let what =
+                format!("restic cannot reach Azure at `{endpoint}`, only at https://ACCOUNT.blob.SUFFIX");
+            Err(Error::Usage { what, hint: "use `holdfast vault check` and `holdfast files` instead" }.into())
+        }
+    }
 }
 
 fn join(base: &str, below: &str) -> String {
@@ -125,8 +149,11 @@ mod tests {
             shell("s3://bucket/pre", Some("https://s3.bank:9000/"), Some("/etc/it's")),
             shell("s3://bucket", None, None),
             shell("gs://bucket/pre", None, None),
+            shell("gs://bucket/pre", Some("http://gcs.test:4443"), None),
             shell("az://box/pre", None, None),
+            shell("az://box/pre", Some("https://bank.blob.core.chinacloudapi.cn/"), None),
         ];
+        assert!(azure_suffix("http://198.18.0.1:10000/bank").is_err());
         insta::assert_snapshot!(all.join("\n"));
     }
 }
