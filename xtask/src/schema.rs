@@ -1,4 +1,4 @@
-//! The published JSON Schemas of the manifests.
+//! The published JSON Schemas of the manifests, and of restore plans.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 
-/// Writes one file per kind to `docs/schema`.
+/// Writes one file each to `docs/schema`.
 pub fn write() -> Result<()> {
     for (path, text) in files()? {
         if let Some(directory) = path.parent() {
@@ -31,11 +31,11 @@ pub fn check() -> Result<()> {
 
 fn files() -> Result<Vec<(PathBuf, String)>> {
     let directory = workspace::root().join("docs/schema");
-    holdfast_model::manifest::schemas()
-        .into_iter()
-        .map(|(kind, schema)| {
-            let text = serde_json::to_string_pretty(&schema)? + "\n";
-            Ok((directory.join(format!("{kind}.v1alpha1.json")), text))
-        })
+    let manifests = holdfast_model::manifest::schemas().into_iter();
+    let manifests = manifests.map(|(kind, schema)| (format!("{kind}.v1alpha1.json"), schema));
+    let plan = ("restore-plan.v1.json".to_owned(), holdfast_model::restore::plan::schema());
+    manifests
+        .chain([plan])
+        .map(|(name, schema)| Ok((directory.join(name), serde_json::to_string_pretty(&schema)? + "\n")))
         .collect()
 }

@@ -159,6 +159,9 @@ impl Refusal {
             Reason::Conflict => "it changed in between: read it again and repeat".to_owned(),
             Reason::NamespaceTerminating => "wait until the namespace is gone, or restore into another one".to_owned(),
             Reason::Expired => "start the list or watch anew".to_owned(),
+            Reason::Invalid if self.message.contains("ValidatingAdmissionPolicy") => {
+                "change the object, or the policy that the message names".to_owned()
+            }
             Reason::Invalid => "the object does not fit this cluster's version or schema; the server's message names the field".to_owned(),
             Reason::Busy => "the API server is overloaded: lower the concurrency, or give Holdfast a priority level of its own".to_owned(),
             Reason::WebhookDenied(name) => format!("change the object, or the policy behind webhook {name}"),
@@ -237,6 +240,13 @@ mod tests {
         let no =
             refusal(403, "Forbidden", "admission webhook \"policy.x.io\" denied the request: no latest tags");
         assert_eq!(no.reason, Reason::WebhookDenied("policy.x.io".into()));
+    }
+
+    #[test]
+    fn a_policy_of_the_cluster_is_not_taken_for_its_schema() {
+        let denied = "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";
+        assert!(refusal(422, "Invalid", denied).to_string().ends_with("the policy that the message names"));
+        assert!(refusal(422, "Invalid", "spec.x: Required value").to_string().contains("version or schema"));
     }
 
     #[test]

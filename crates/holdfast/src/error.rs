@@ -124,6 +124,14 @@ pub(crate) enum Error {
         /// What to write instead.
         hint: &'static str,
     },
+    /// A plan that is to be applied shows something else than what would be done now.
+    #[error("the cluster has moved on since `{}` was made: {}", .file.display(), Told(.moved))]
+    Moved {
+        /// The plan's file.
+        file: PathBuf,
+        /// The objects, and what became of what was planned for each.
+        moved: Vec<String>,
+    },
     /// The user interrupted, and nothing had to be cleaned up.
     #[error("interrupted")]
     Interrupted,
@@ -152,6 +160,7 @@ impl Error {
             Error::VaultExists { .. } => "cli.vault_exists",
             Error::NotReady { .. } => "cli.not_ready",
             Error::Usage { .. } => "cli.usage",
+            Error::Moved { .. } => "cli.cluster_moved",
             Error::Interrupted => "cli.interrupted",
             Error::CleanupTooSlow { .. } => "cli.cleanup_too_slow",
         }
@@ -177,6 +186,7 @@ impl Error {
             | Error::NotReady { hint, .. }
             | Error::VaultExists { hint, .. }
             | Error::Usage { hint, .. } => (*hint).to_owned(),
+            Error::Moved { .. } => "nothing was changed; plan again and look at what is different".to_owned(),
             Error::CleanupTooSlow { .. } => "`holdfast sweep` finishes what is left".to_owned(),
             Error::File { .. } | Error::Unreadable { .. } | Error::Interrupted => String::new(),
         }
@@ -190,6 +200,20 @@ impl Error {
     /// A file that could not be used.
     pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::File { action, path: path.into(), source }
+    }
+}
+
+/// The first of many things.
+struct Told<'a>(&'a [String]);
+
+impl std::fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 20;
+        write!(f, "{}", self.0[..self.0.len().min(SHOWN)].join(", "))?;
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
     }
 }
 

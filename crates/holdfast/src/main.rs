@@ -14,6 +14,7 @@ mod in_place;
 mod interrupt;
 mod logging;
 mod output;
+mod plan_file;
 mod points;
 mod progress;
 mod render;

@@ -36,6 +36,16 @@ impl std::str::FromStr for PointRef {
     }
 }
 
+impl std::fmt::Display for PointRef {
+    /// As it was given.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.application {
+            Some(application) => write!(f, "{application}/{}", self.point),
+            None => f.write_str(&self.point),
+        }
+    }
+}
+
 impl PointRef {
     /// Whether it is the newest that is meant, whichever that is.
     pub(crate) fn is_latest(&self) -> bool {
@@ -44,6 +54,7 @@ impl PointRef {
 }
 
 /// A point, and where it lies.
+#[derive(Clone)]
 pub(crate) struct Chosen {
     /// The application it belongs to, with its vault.
     pub(crate) found: Found,

@@ -10,6 +10,8 @@ pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod files;
+pub(crate) mod plan;
+mod planned;
 pub(crate) mod point;
 pub(crate) mod points;
 pub(crate) mod rbac;

@@ -8,9 +8,11 @@ use holdfast_model::Outcome;
 use holdfast_model::manifest::MoverLimits;
 use holdfast_model::restore::{Existing, Mapping, RestoreReport};
 use holdfast_protect::backup::Movers;
-use holdfast_protect::restore::{RestoreRequest, restore};
+use holdfast_protect::restore::{AsPlanned, RestoreRequest, restore};
 use tokio_util::sync::CancellationToken;
 
+use super::plan::{Planning, Wanted};
+use super::planned;
 use crate::error::Error;
 use crate::points::{Chosen, PointRef};
 use crate::progress::run::observer;
@@ -18,9 +20,19 @@ use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
 use crate::session::Session;
 use crate::{interrupt, render};
 
-/// Restores a point.
+/// Restores a point, or says what restoring it would do.
 #[derive(Debug, Args)]
 pub(crate) struct Restore {
+    #[command(flatten)]
+    order: Order,
+
+    #[command(flatten)]
+    planning: Planning,
+}
+
+/// What is restored, where to, and how.
+#[derive(Debug, Args)]
+pub(super) struct Order {
     /// The point: APP/latest, APP/POINT, its id, or the beginning of its id
     #[arg(value_name = "POINT")]
     pub(super) point: PointRef,
@@ -64,6 +76,16 @@ pub(crate) struct Restore {
     restore_setuid: bool,
 }
 
+/// What a restore goes by.
+pub(super) enum Origin {
+    /// The point alone.
+    Point,
+    /// The point, and its volumes that stand by at the target.
+    Standby,
+    /// What a plan of the point shows.
+    Plan(AsPlanned),
+}
+
 /// [`Existing`] on the command line.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Differing {
@@ -74,10 +96,35 @@ enum Differing {
 
 impl Restore {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let mapping = self.mapping()?;
-        let report = interrupt::run(async |cancel| self.restore(session, mapping, cancel).await)?;
+        match self.planning.wanted() {
+            Wanted::Plan(how) => how.run(session, &self.order),
+            Wanted::Planned(file) => planned::restore(session, &self.order, file),
+            Wanted::Restore => {
+                let mapping = self.order.mapping()?;
+                self.order.run(session, async |cancel| self.order.restore(session, mapping, cancel).await)
+            }
+        }
+    }
+}
+
+impl Order {
+    /// Restores and reports.
+    pub(super) fn run(
+        &self,
+        session: &Session,
+        restore: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<RestoreReport>,
+    ) -> anyhow::Result<Outcome> {
+        let report = interrupt::run(restore)?;
         session.output.show(&report, |view| render::restore::report(&report, view))?;
         Ok(report.outcome)
+    }
+
+    /// What is done about objects that are there and differ.
+    pub(super) fn existing(&self) -> Existing {
+        match self.existing {
+            Differing::Skip => Existing::Skip,
+            Differing::Update => Existing::Update,
+        }
     }
 
     /// Other names at the target, as they were given.
@@ -96,16 +143,16 @@ impl Restore {
         cancel: CancellationToken,
     ) -> anyhow::Result<RestoreReport> {
         let chosen = session.find_point(&self.point).await?;
-        self.restore_chosen(session, chosen, mapping, false, cancel).await
+        self.restore_chosen(session, chosen, (mapping, self.existing()), Origin::Point, cancel).await
     }
 
-    /// Restores a point that was found; `standby` hands volumes over that stand by at the target.
+    /// Restores a point that was found.
     pub(super) async fn restore_chosen(
         &self,
         session: &Session,
         chosen: Chosen,
-        mapping: Mapping,
-        standby: bool,
+        (mapping, existing): (Mapping, Existing),
+        origin: Origin,
         cancel: CancellationToken,
     ) -> anyhow::Result<RestoreReport> {
         let target = session.open_cluster(Some(&self.to)).await?;
@@ -115,18 +162,20 @@ impl Restore {
         let id = chosen.found.application.id.clone();
         let access = chosen.found.vault.mover_access(&id);
         let begun = Begun::begin(session, format!("restore {}", chosen.summary.id))?;
+        let as_planned = match &origin {
+            Origin::Plan(as_planned) => Some(as_planned.clone()),
+            Origin::Point | Origin::Standby => None,
+        };
         let request = RestoreRequest {
             cluster: target.cluster.clone(),
             repository: chosen.repository,
             point: chosen.summary,
             movers: access.map(|access| Movers { settings, access }),
             run: begun.id.clone(),
-            standby,
+            standby: matches!(origin, Origin::Standby),
             mapping,
-            existing: match self.existing {
-                Differing::Skip => Existing::Skip,
-                Differing::Update => Existing::Update,
-            },
+            existing,
+            as_planned,
             verify: self.verify,
             wait_ready: self.ready_within,
             wait_busy: self.busy.wait(),

@@ -10,6 +10,7 @@ use crate::output::amount::{count, size};
 use crate::output::{Cell, Details, Tone};
 
 pub(crate) mod diff;
+pub(crate) mod plan;
 pub(crate) mod point;
 pub(crate) mod restore;
 

@@ -17,6 +17,7 @@ mod groups;
 mod keys;
 mod killed;
 mod memory;
+mod plan;
 mod postgres;
 mod program;
 mod shop;

@@ -34,6 +34,18 @@ pub enum ChangeKind {
     Changed,
 }
 
+impl Change {
+    /// The same change from the later state back to the earlier.
+    pub fn reversed(self) -> Self {
+        let kind = match self.kind {
+            ChangeKind::Added => ChangeKind::Removed,
+            ChangeKind::Removed => ChangeKind::Added,
+            ChangeKind::Changed => ChangeKind::Changed,
+        };
+        Self { kind, before: self.after, after: self.before, ..self }
+    }
+}
+
 /// Most places that are listed of one object; more than these say nothing more to a reader.
 pub const MOST_CHANGES: usize = 200;
 
@@ -171,6 +183,18 @@ mod tests {
             ]
         );
         assert_eq!(paths(json!({"a": 1}), json!({"a": 1, "b": 2})), [("b".into(), ChangeKind::Added)]);
+    }
+
+    #[test]
+    fn a_change_can_be_told_from_either_side() {
+        let of = GroupKind::new("", "ConfigMap");
+        let (a, b) = (json!({"x": 1, "y": 1}), json!({"x": 2, "z": 1}));
+        let back = differences(&of, &a, &b).into_iter().map(Change::reversed);
+        let mut back: Vec<Change> = back.collect();
+        back.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut direct = differences(&of, &b, &a);
+        direct.sort_by(|a, b| a.path.cmp(&b.path));
+        assert_eq!(back, direct);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! An object of a point is [`read`](mod@read) without being believed, left out if a line of
 //! [`skip`] or a controller ([`owner`]) says so, stripped by [`rules`], renamed by [`mapping`], and
 //! created in the level that [`order`] gives it. What is there already is compared by
-//! [`difference`]. [`prepare()`] walks an object through all of this.
+//! [`difference`]. [`prepare()`] walks an object through all of this. What a restore would do is told by a
+//! [`plan`], with what the owner of the target should know of it: [`privilege`], [`reverter`].
 
 mod chosen;
 pub mod difference;
@@ -12,15 +13,20 @@ pub mod mapping;
 pub mod order;
 pub mod owner;
 pub mod places;
+pub mod plan;
 pub mod pointer;
 pub mod prepare;
+pub mod privilege;
 pub mod read;
 pub mod report;
+pub mod reverter;
 pub mod rules;
+pub mod shape;
 pub mod skip;
 
 pub use difference::{Change, ChangeKind, differences};
 pub use mapping::{InvalidMapping, Mapping};
+pub use plan::Plan;
 pub use prepare::{Prepared, Sending, comparable, prepare};
 pub use read::{Unusable, read};
 pub use report::{

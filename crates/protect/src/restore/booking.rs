@@ -5,9 +5,10 @@ use holdfast_cluster::{Error as Cause, Reason, kinds};
 use holdfast_model::restore::{ObjectResult, Verdict};
 use holdfast_model::{ObjectRef, Problem, ResourceType};
 
-use super::existing::Settled;
+use super::comparison::Settled;
 use super::outgoing::Outgoing;
 use super::ready;
+use super::remarks;
 use super::session::{Pass, Session};
 
 impl Session {
@@ -17,9 +18,7 @@ impl Session {
         let target = &sending.target;
         self.remember(&placement.of, target, &settled);
         for place in &sending.unmapped {
-            self.tally.note(format!(
-                "{target}: {place} seems to name a namespace that is mapped; it was not changed"
-            ));
+            self.tally.note(remarks::not_mapped(target, place));
         }
         if sending.had_status && settled.verdict == Verdict::Created && !outgoing.is_built_in() {
             self.tally.status_left_behind(&entry.resource);
@@ -42,16 +41,10 @@ impl Session {
     /// Books what the server remarked. Fields that it does not know are lost, and that is a problem;
     /// where versions differ they are found by comparison.
     fn warned(&self, target: &ObjectRef, warning: &str, bridged: bool) {
-        match warning.strip_prefix("unknown field ") {
+        match remarks::unknown_field(target, warning) {
             Some(_) if bridged => {}
-            Some(field) => {
-                let message = format!("the target does not know its field {field} and left it out");
-                let problem = Problem::new("restore.fields_dropped", target.to_string(), message);
-                self.tally.problem(problem.hint(
-                    "bring the target, or its CustomResourceDefinition, to the version of the source and restore again",
-                ));
-            }
-            None => self.tally.note(format!("{target}: the target's API server remarks: {warning}")),
+            Some(problem) => self.tally.problem(problem),
+            None => self.tally.note(remarks::remarked(target, warning)),
         }
     }
 

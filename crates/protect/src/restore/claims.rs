@@ -113,6 +113,18 @@ impl Claims {
         }
     }
 
+    /// Whether the data of this object, if it is a claim, would be restored.
+    pub(super) fn is_filled(&self, entry: &ObjectEntry, sending: &Sending) -> bool {
+        let claim = kinds::persistent_volume_claims().group_kind();
+        let namespace = entry.namespace.as_deref().unwrap_or_default();
+        entry.resource.group_kind() == claim && self.holds(namespace, &sending.target.name)
+    }
+
+    /// The claim of this name, if its data is to be restored.
+    pub(super) fn filled(&self, target: &ObjectRef) -> Option<Claim> {
+        self.met().filled.iter().find(|claim| claim.target == *target).cloned()
+    }
+
     /// Takes the claims whose data is to be restored.
     pub(super) fn take_filled(&self) -> Vec<Claim> {
         let mut filled = std::mem::take(&mut self.met().filled);

@@ -1,59 +1,14 @@
-//! An object that is at the target already: is it as in the point, whose is it, and may it be changed?
+//! An object that is at the target already is settled with: left, completed or replaced.
 
 use holdfast_cluster::{Cluster, Created, Stored, Write};
-use holdfast_model::label::RESTORED_FROM;
-use holdfast_model::restore::{Change, ChangeKind, Existing, Verdict, comparable, differences, rules};
-use holdfast_model::{GroupKind, ResourceType};
-use serde_json::{Value, json};
+use holdfast_model::ResourceType;
+use holdfast_model::restore::{Change, Verdict};
+use serde_json::Value;
 
-/// What is known about the restore when an existing object is judged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Circumstances {
-    /// What to do about objects that differ.
-    pub(super) existing: Existing,
-    /// Whether this run created the object's namespace.
-    pub(super) in_new_namespace: bool,
-}
+use super::comparison::{Circumstances, Comparison, Decision, Settled, compare, decide};
 
-/// What became of an object, and how it differs.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Settled {
-    pub(super) verdict: Verdict,
-    pub(super) reason: String,
-    pub(super) changes: Vec<Change>,
-    /// What the server remarked when it stored the object.
-    pub(super) warnings: Vec<String>,
-}
-
-impl Settled {
-    fn new(verdict: Verdict, reason: impl Into<String>, changes: Vec<Change>) -> Self {
-        Self { verdict, reason: reason.into(), changes, warnings: Vec::new() }
-    }
-
-    /// Nothing more to say.
-    pub(super) fn plain(verdict: Verdict) -> Self {
-        Self::new(verdict, "", Vec::new())
-    }
-}
-
-/// Kinds that describe the cluster they are in: where they differ, the target's is the right one.
-const TARGETS_OWN: &[(&str, &str, &str)] = &[
-    ("", "Namespace", "the target's namespace keeps its labels and annotations"),
-    (
-        "apiextensions.k8s.io",
-        "CustomResourceDefinition",
-        "the target's own definition stays; its instances are restored at a version that it serves",
-    ),
-    ("storage.k8s.io", "StorageClass", "describes the target's storage"),
-    ("storage.k8s.io", "CSIDriver", "describes the target's storage"),
-    ("storage.k8s.io", "VolumeAttributesClass", "describes the target's storage"),
-    ("snapshot.storage.k8s.io", "VolumeSnapshotClass", "describes the target's storage"),
-    ("networking.k8s.io", "IngressClass", "describes the target's network"),
-    ("gateway.networking.k8s.io", "GatewayClass", "describes the target's network"),
-    ("node.k8s.io", "RuntimeClass", "describes the target's nodes"),
-    ("resource.k8s.io", "DeviceClass", "describes the target's nodes"),
-    ("scheduling.k8s.io", "PriorityClass", "describes the target's priorities"),
-];
+/// Whether an object that is there may be written over.
+pub(super) type MayWrite<'a> = &'a (dyn Fn(&Value) -> bool + Send + Sync);
 
 /// Judges `live`, which was found where `desired` was to be created, and changes it if that is wanted.
 ///
@@ -64,68 +19,33 @@ pub(super) async fn settle(
     of: &ResourceType,
     desired: &Value,
     live: &Value,
-    circumstances: Circumstances,
+    (circumstances, may_write): (Circumstances, MayWrite<'_>),
 ) -> holdfast_cluster::Result<Settled> {
-    if live["metadata"]["deletionTimestamp"].is_string() {
-        let reason = "it is being deleted at the target: wait until it is gone and run the restore again";
-        return Ok(Settled::new(Verdict::Failed, reason, Vec::new()));
-    }
-    let kind = of.group_kind();
-    let changes = differences(&kind, &comparable(&kind, desired), &comparable(&kind, live));
-    if changes.is_empty() {
-        return Ok(Settled::plain(Verdict::Unchanged));
-    }
-    let own = TARGETS_OWN.iter().find(|(group, name, _)| kind.group == *group && kind.kind == *name);
-    if let Some((_, _, reason)) = own {
-        return Ok(Settled::new(Verdict::Kept, *reason, changes));
-    }
-    if let Some(addition) = addition(&kind, desired, live, circumstances) {
-        return add(cluster, of, live, addition, changes).await;
-    }
-    let replacement = replacement(&kind, desired, live);
-    // The server fills in its defaults and lets admission change it: what differs then would change.
-    let (changes, warnings) = match cluster.replace(of, &replacement, &Write::dry_run()).await {
-        Ok(outcome) => {
-            let stored = comparable(&kind, &outcome.object);
-            (differences(&kind, &stored, &comparable(&kind, live)), outcome.warnings)
+    let differing = match compare(of, desired, live, circumstances) {
+        Comparison::Settled(settled) => return Ok(settled),
+        Comparison::Lacks(_, changes) if !may_write(live) => return Ok(not_as_planned(changes)),
+        Comparison::Lacks(addition, changes) => {
+            let namespace = live["metadata"]["namespace"].as_str();
+            let name = live["metadata"]["name"].as_str().unwrap_or_default();
+            cluster.merge_patch(of, namespace, name, &addition.patch(live), &Write::default()).await?;
+            return Ok(addition.settled(changes));
         }
-        Err(error) if error.is_transient() => return Err(error),
-        Err(_) => (unlike(changes, desired, live), Vec::new()),
+        Comparison::Differs(differing) => differing,
     };
-    if changes.is_empty() {
-        // As good as it can be here, but not what it was if the server leaves fields out.
-        return Ok(Settled { warnings, ..Settled::plain(Verdict::Unchanged) });
-    }
-    if let Some(owner) = controller(live) {
-        let reason = format!("made by its owner {owner} at the target already");
-        return Ok(Settled::new(Verdict::Kept, reason, changes));
-    }
-    match circumstances.existing {
-        Existing::Update if of.namespaced => {
-            let warnings = cluster.replace(of, &replacement, &Write::default()).await?.warnings;
-            Ok(Settled { warnings, ..Settled::new(Verdict::Updated, "", changes) })
+    let trial = differing.try_out(cluster, of, desired, live).await?;
+    match decide(of, live, (trial.changes, trial.warnings), circumstances) {
+        Decision::Leave(settled) => Ok(settled),
+        Decision::Replace(settled) if !may_write(live) => Ok(not_as_planned(settled.changes)),
+        Decision::Replace(settled) => {
+            let warnings = cluster.replace(of, &differing.replacement, &Write::default()).await?.warnings;
+            Ok(Settled { warnings, ..settled })
         }
-        Existing::Update => Ok(Settled::new(
-            Verdict::Differs,
-            "cluster-scoped objects that others may use are not updated",
-            changes,
-        )),
-        Existing::Skip => Ok(Settled::new(
-            Verdict::Differs,
-            "an object of this name is there and was left as it is",
-            changes,
-        )),
     }
 }
 
-/// What differs of an object that cannot be replaced, such as a pod. What admission added when it
-/// was restored from this very point is no difference.
-fn unlike(mut changes: Vec<Change>, desired: &Value, live: &Value) -> Vec<Change> {
-    let from = |object: &Value| object["metadata"]["annotations"][RESTORED_FROM].as_str().map(str::to_owned);
-    if from(live).is_some() && from(live) == from(desired) {
-        changes.retain(|change| change.kind != ChangeKind::Added);
-    }
-    changes
+fn not_as_planned(changes: Vec<Change>) -> Settled {
+    let reason = "it has changed since the restore was planned and was left as it is: plan again";
+    Settled::new(Verdict::Failed, reason, changes)
 }
 
 /// Creates an object, or settles with the one that is there. Tells what the server replied to a
@@ -135,170 +55,15 @@ pub(super) async fn create_or_settle(
     of: &ResourceType,
     desired: &Value,
     write: &Write,
-    circumstances: Circumstances,
+    (circumstances, may_write): (Circumstances, MayWrite<'_>),
 ) -> holdfast_cluster::Result<(Settled, Option<Value>)> {
     match cluster.create(of, desired, write).await? {
         Created::New(Stored { object, warnings }) => {
             Ok((Settled { warnings, ..Settled::plain(Verdict::Created) }, Some(object)))
         }
         Created::AlreadyThere(live) => {
-            let settled = settle(cluster, of, desired, &live, circumstances).await?;
+            let settled = settle(cluster, of, desired, &live, (circumstances, may_write)).await?;
             Ok((settled, None))
         }
-    }
-}
-
-/// Something that is added to an object without taking anything away, and why that is right.
-struct Addition {
-    patch: Value,
-    reason: &'static str,
-}
-
-fn addition(
-    kind: &GroupKind,
-    desired: &Value,
-    live: &Value,
-    circumstances: Circumstances,
-) -> Option<Addition> {
-    let is = |group: &str, name: &str| kind.group == group && kind.kind == name;
-    if is("", "ServiceAccount") && desired["metadata"]["name"] == "default" && circumstances.in_new_namespace
-    {
-        return Some(Addition {
-            patch: json!({
-                "metadata": {"labels": desired["metadata"]["labels"], "annotations": desired["metadata"]["annotations"]},
-                "imagePullSecrets": desired["imagePullSecrets"],
-                "automountServiceAccountToken": desired["automountServiceAccountToken"],
-            }),
-            reason: "made by the cluster with the new namespace, completed from the point",
-        });
-    }
-    if is("rbac.authorization.k8s.io", "ClusterRoleBinding") && desired["roleRef"] == live["roleRef"] {
-        let mut subjects = live["subjects"].as_array().cloned().unwrap_or_default();
-        let before = subjects.len();
-        let wanted = desired["subjects"].as_array().into_iter().flatten();
-        subjects.extend(wanted.filter(|subject| !has(live, subject)).cloned());
-        let reason = "subjects of the point were added; those that were there stay";
-        return (subjects.len() > before).then(|| Addition { patch: json!({"subjects": subjects}), reason });
-    }
-    None
-}
-
-fn has(binding: &Value, subject: &Value) -> bool {
-    binding["subjects"].as_array().into_iter().flatten().any(|other| other == subject)
-}
-
-async fn add(
-    cluster: &Cluster,
-    of: &ResourceType,
-    live: &Value,
-    addition: Addition,
-    changes: Vec<Change>,
-) -> holdfast_cluster::Result<Settled> {
-    let mut patch = addition.patch;
-    patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-    drop_nulls(&mut patch);
-    let namespace = live["metadata"]["namespace"].as_str();
-    let name = live["metadata"]["name"].as_str().unwrap_or_default();
-    cluster.merge_patch(of, namespace, name, &patch, &Write::default()).await?;
-    Ok(Settled::new(Verdict::Updated, addition.reason, changes))
-}
-
-/// In a merge patch, null would take the field away.
-fn drop_nulls(value: &mut Value) {
-    if let Some(map) = value.as_object_mut() {
-        map.retain(|_, child| !child.is_null());
-        map.values_mut().for_each(drop_nulls);
-    }
-}
-
-/// The object of the point with what belongs to the target taken from the live one.
-fn replacement(kind: &GroupKind, desired: &Value, live: &Value) -> Value {
-    let mut replacement = desired.clone();
-    rules::carry(kind, live, &mut replacement);
-    replacement["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-    if live["metadata"]["ownerReferences"].is_array() {
-        replacement["metadata"]["ownerReferences"] = live["metadata"]["ownerReferences"].clone();
-    }
-    let finalizers = union(&replacement["metadata"]["finalizers"], &live["metadata"]["finalizers"]);
-    if !finalizers.is_empty() {
-        replacement["metadata"]["finalizers"] = Value::from(finalizers);
-    }
-    replacement
-}
-
-fn union(first: &Value, second: &Value) -> Vec<Value> {
-    let mut all: Vec<Value> = first.as_array().cloned().unwrap_or_default();
-    for value in second.as_array().into_iter().flatten() {
-        if !all.contains(value) {
-            all.push(value.clone());
-        }
-    }
-    all
-}
-
-/// Kind and name of the controller that owns an object.
-fn controller(live: &Value) -> Option<String> {
-    let owners = live["metadata"]["ownerReferences"].as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
-    Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEW: Circumstances = Circumstances { existing: Existing::Skip, in_new_namespace: true };
-
-    #[test]
-    fn a_replacement_keeps_what_the_target_allocated() {
-        let service = GroupKind::new("", "Service");
-        let desired =
-            json!({"metadata": {"name": "web", "finalizers": ["a"]}, "spec": {"ports": [{"port": 80}]}});
-        let live = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "7", "finalizers": ["b"],
-            "ownerReferences": [{"uid": "o"}], "managedFields": []}, "spec": {"clusterIP": "10.0.0.1"}, "status": {}});
-        let replacement = replacement(&service, &desired, &live);
-        assert_eq!(replacement["spec"], json!({"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}));
-        assert_eq!(replacement["metadata"]["resourceVersion"], "7");
-        assert_eq!(replacement["metadata"]["finalizers"], json!(["a", "b"]));
-        assert_eq!(replacement["metadata"]["ownerReferences"], json!([{"uid": "o"}]));
-        assert_eq!(replacement.get("status"), None);
-    }
-
-    #[test]
-    fn subjects_are_added_to_a_binding_that_others_use_and_none_taken_away() {
-        let kind = GroupKind::new("rbac.authorization.k8s.io", "ClusterRoleBinding");
-        let binding = |subjects: Value| json!({"roleRef": {"name": "view"}, "subjects": subjects});
-        let (ours, theirs) =
-            (json!({"name": "web", "namespace": "shop-eu"}), json!({"name": "web", "namespace": "shop"}));
-        let addition = addition(&kind, &binding(json!([ours])), &binding(json!([theirs])), NEW).unwrap();
-        assert_eq!(addition.patch, json!({"subjects": [theirs, ours]}));
-        let mut other = binding(json!([]));
-        other["roleRef"]["name"] = json!("admin");
-        assert!(
-            super::addition(&kind, &binding(json!([ours])), &other, NEW).is_none(),
-            "another role is a conflict"
-        );
-    }
-
-    #[test]
-    fn what_admission_added_to_a_restored_pod_is_no_difference() {
-        let pod = |point: &str| json!({"metadata": {"annotations": {RESTORED_FROM: point}}});
-        let change = |kind| Change { path: "spec.x".into(), kind, before: None, after: None };
-        let changes = vec![change(ChangeKind::Added), change(ChangeKind::Changed)];
-        assert_eq!(unlike(changes.clone(), &pod("p"), &pod("p")), [change(ChangeKind::Changed)]);
-        assert_eq!(unlike(changes.clone(), &pod("p"), &pod("q")), changes);
-        assert_eq!(unlike(changes.clone(), &json!({}), &json!({})), changes);
-    }
-
-    #[test]
-    fn only_the_default_account_of_a_new_namespace_is_completed() {
-        let kind = GroupKind::new("", "ServiceAccount");
-        let account = json!({"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "registry"}]});
-        assert!(addition(&kind, &account, &json!({}), NEW).is_some());
-        let old = Circumstances { in_new_namespace: false, ..NEW };
-        assert!(addition(&kind, &account, &json!({}), old).is_none());
-        let mut patch = json!({"a": null, "b": {"c": null, "d": 1}});
-        drop_nulls(&mut patch);
-        assert_eq!(patch, json!({"b": {"d": 1}}));
     }
 }

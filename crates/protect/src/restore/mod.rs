@@ -8,11 +8,15 @@
 //!
 //! [`restore_volumes`] restores data alone, into claims that are there already.
 //!
+//! [`plan`](plan::plan) walks the same way and writes nothing: it decides by the same code, so that what it
+//! says is what a restore does.
+//!
 //! Of the objects of a level only names and places are known at once, a batch is fetched while
 //! another is applied, and of what went well only counts are kept.
 
 mod booking;
 mod claims;
+mod comparison;
 mod consumers;
 mod definitions;
 mod existing;
@@ -21,15 +25,19 @@ mod in_place;
 mod object;
 mod outgoing;
 mod owners;
+mod plan;
+mod preparation;
 mod queue;
 mod quota;
 mod ready;
+mod remarks;
 mod request;
 mod run;
 mod served;
 mod session;
 mod source;
 mod standing;
+mod state;
 mod tally;
 mod volumes;
 
@@ -39,9 +47,11 @@ use serde_json::Value;
 
 pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Verdict};
 pub use in_place::restore_volumes;
+pub use plan::{DryRuns, OnPlanned, PlanRequest, plan};
 pub use request::{RestoreRequest, VolumeOrder, VolumesRequest};
 pub use run::restore;
 pub(crate) use standing::claims_of;
+pub use state::AsPlanned;
 pub use tally::OnObject;
 
 /// Places that were sent and are not in what the server stored.

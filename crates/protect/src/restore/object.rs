@@ -2,19 +2,26 @@
 
 use bytes::Bytes;
 use holdfast_cluster::{Error as Cause, Reason, Write, kinds};
+use holdfast_model::restore::Verdict;
 use holdfast_model::restore::owner::{self, Linking, Owner};
-use holdfast_model::restore::{Prepared, Verdict, prepare, read};
-use holdfast_model::{ObjectRef, Problem, ResourceType};
+use holdfast_model::{ObjectRef, ResourceType};
 use serde_json::Value;
 
 use super::booking::{failed, is_fatal, result};
-use super::existing::{Circumstances, Settled, create_or_settle, settle};
+use super::comparison::{Circumstances, Settled};
+use super::existing::{MayWrite, create_or_settle, settle};
 use super::outgoing::{Outgoing, captured_ref};
 use super::owners;
+use super::preparation::Preparation;
+use super::remarks;
 use super::session::{Pass, Session};
-use super::source::{self, Fetched, Lost};
+use super::source::{Fetched, Lost};
+use super::state::state_of;
 use crate::error::{Error, Result};
-use crate::point::{ObjectEntry, file_name};
+use crate::point::ObjectEntry;
+
+/// How an object that is there is judged, and whether it may be written over.
+type How<'a> = (Circumstances, MayWrite<'a>);
 
 impl Session {
     /// Restores one object; an error means that no other would fare better.
@@ -43,44 +50,19 @@ impl Session {
 
     /// Decides what is to be sent; `None` if the object is settled already.
     async fn prepare(&self, entry: ObjectEntry, json: Bytes) -> Result<Option<Outgoing>> {
-        let (of, bytes) = (&entry.resource, json.len() as u64);
-        let captured = match read(of, entry.namespace.as_deref(), &json).map_err(|error| error.to_string()) {
-            Ok(object) if entry.file() == file_name(read::name(&object)) => Ok(object),
-            Ok(object) => Err(format!("it says it is called `{}`", read::name(&object))),
-            Err(reason) => Err(reason),
-        };
-        let captured = match captured {
-            Ok(captured) => captured,
-            Err(reason) => {
-                self.tally.object(of, failed(captured_ref(&entry), reason.clone()), bytes);
-                self.tally.problem(source::unusable(&entry, reason));
-                return Ok(None);
+        let (of, bytes) = (entry.resource.clone(), json.len() as u64);
+        Ok(match self.preparation(entry, &json).await? {
+            Preparation::Send(outgoing) => Some(*outgoing),
+            Preparation::Skip(skipped) => {
+                self.tally.object(&of, result(skipped.object, Verdict::Skipped, skipped.reason), bytes);
+                None
             }
-        };
-        let name = read::name(&captured).to_owned();
-        let object = ObjectRef { name, ..captured_ref(&entry) };
-        let sending = match prepare(of, captured, &self.mapping, &self.point.point.id) {
-            Prepared::Send(sending) => *sending,
-            Prepared::Skip { reason } => {
-                self.tally.object(of, result(object, Verdict::Skipped, reason), bytes);
-                return Ok(None);
+            Preparation::Hindered(hindered) => {
+                self.tally.object(&of, failed(hindered.object, hindered.reason), bytes);
+                self.tally.problem(hindered.problem);
+                None
             }
-        };
-        if let Some(maker) = &sending.maker
-            && self.owners.held_by(&self.point, maker, entry.namespace.as_deref()).await?
-        {
-            let reason = format!("left to {maker}, which makes it");
-            self.tally.object(of, result(sending.target, Verdict::Skipped, reason), bytes);
-            return Ok(None);
-        }
-        match self.served().place(of) {
-            Ok(placement) => Ok(Some(Outgoing { entry, bytes, sending, placement })),
-            Err(problem) => {
-                self.tally.object(of, failed(sending.target, problem.message.clone()), bytes);
-                self.tally.problem(problem);
-                Ok(None)
-            }
-        }
+        })
     }
 
     /// Sends an object, which is taken for it; `None` if it waits for something.
@@ -122,13 +104,13 @@ impl Session {
 
     async fn create(&self, outgoing: &Outgoing, mut object: Value) -> Result<Settled> {
         let of = &outgoing.placement.of;
-        let circumstances = self.circumstances(&outgoing.sending.target);
+        let target = &outgoing.sending.target;
+        let may_write = |live: &Value| self.may_write(target, live);
+        let how: How<'_> = (self.circumstances(target), &may_write);
         // Only where versions differ is it of interest what the server made of the object.
         let write = if outgoing.placement.bridged { Write::default() } else { Write::brief() };
-        let created = match create_or_settle(&self.cluster, of, &object, &write, circumstances).await {
-            Err(error) if is_port_taken(of, &error) => {
-                self.with_port_taken(&outgoing.sending.target, &mut object, circumstances).await?
-            }
+        let created = match create_or_settle(&self.cluster, of, &object, &write, how).await {
+            Err(error) if is_port_taken(of, &error) => self.with_port_taken(target, &mut object, how).await?,
             other => other?,
         };
         let (settled, stored) = created;
@@ -144,23 +126,27 @@ impl Session {
         &self,
         target: &ObjectRef,
         service: &mut Value,
-        circumstances: Circumstances,
+        how: How<'_>,
     ) -> Result<(Settled, Option<Value>)> {
         let of = kinds::services();
         if let Some(live) = self.cluster.get(&of, target.namespace.as_deref(), &target.name).await? {
-            return Ok((settle(&self.cluster, &of, service, &live, circumstances).await?, None));
+            return Ok((settle(&self.cluster, &of, service, &live, how).await?, None));
         }
         drop_node_ports(service);
-        let created = create_or_settle(&self.cluster, &of, service, &Write::default(), circumstances).await?;
-        let message = "a node port that it had is taken at the target; it got another";
-        let problem = Problem::new("restore.node_port_taken", target.to_string(), message);
-        self.tally.problem(problem.hint("free the port there and set it, or tell its clients"));
+        let created = create_or_settle(&self.cluster, &of, service, &Write::default(), how).await?;
+        self.tally.problem(remarks::node_port_taken(target));
         Ok(created)
     }
 
     fn circumstances(&self, target: &ObjectRef) -> Circumstances {
         let new = target.namespace.as_ref().is_some_and(|name| self.found().new_namespaces.contains(name));
         Circumstances { existing: self.existing, in_new_namespace: new }
+    }
+
+    /// Whether an object that is there may be written over: one that was planned so, if there is a plan.
+    fn may_write(&self, target: &ObjectRef, live: &Value) -> bool {
+        let of = target.resource.group_kind();
+        self.as_planned.as_ref().is_none_or(|as_planned| as_planned(target, &state_of(&of, live)))
     }
 
     /// A server drops fields that a version does not have; that is not to go unnoticed.
@@ -170,23 +156,18 @@ impl Session {
         self.tally.note(format!("{of}: captured at {from}, restored at {}", of.version));
         let lost = super::removed_paths(&of.group_kind(), sent, stored);
         if !lost.is_empty() {
-            let message =
-                format!("version {} at the target has no place for {}", of.version, lost.join(", "));
-            let problem = Problem::new("restore.fields_dropped", target.to_string(), message);
-            self.tally.problem(
-                problem.hint("have the target serve the captured version, or set these fields there by hand"),
-            );
+            self.tally.problem(remarks::no_place_for(target, of, &lost));
         }
     }
 }
 
-fn is_port_taken(of: &ResourceType, error: &Cause) -> bool {
+pub(super) fn is_port_taken(of: &ResourceType, error: &Cause) -> bool {
     *of == kinds::services()
         && matches!(error.reason(), Some(Reason::Invalid))
         && error.to_string().contains("provided port is already allocated")
 }
 
-fn drop_node_ports(service: &mut Value) {
+pub(super) fn drop_node_ports(service: &mut Value) {
     let ports = service["spec"]["ports"].as_array_mut();
     for port in ports.into_iter().flatten().filter_map(Value::as_object_mut) {
         port.remove("nodePort");

@@ -36,7 +36,7 @@ pub(super) async fn shortfalls(cluster: &Cluster, claims: &[Claim]) -> BTreeMap<
     shortfalls
 }
 
-fn add(needs: &mut Needs, claim: &Value) {
+pub(super) fn add(needs: &mut Needs, claim: &Value) {
     let storage =
         claim["spec"]["resources"]["requests"]["storage"].as_str().and_then(quantity::bytes).unwrap_or(0);
     let class = claim["spec"]["storageClassName"].as_str().filter(|class| !class.is_empty());

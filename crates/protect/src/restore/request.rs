@@ -10,6 +10,7 @@ use holdfast_vault::Repository;
 use holdfast_volume::mover::FileRestore;
 use tokio_util::sync::CancellationToken;
 
+use super::state::AsPlanned;
 use super::tally::OnObject;
 use crate::backup::Movers;
 use crate::point::PointSummary;
@@ -33,6 +34,8 @@ pub struct RestoreRequest {
     pub mapping: Mapping,
     /// What to do about objects that are there and differ.
     pub existing: Existing,
+    /// Judges each object before it is written over; for restores of what a plan shows.
+    pub as_planned: Option<AsPlanned>,
     /// Read back what was restored into volumes and compare it.
     pub verify: bool,
     /// How long workloads may take to become ready; zero: nobody waits for them.

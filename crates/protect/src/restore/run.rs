@@ -195,7 +195,8 @@ async fn open(request: &RestoreRequest) -> Result<Session> {
         ));
     }
     let how = (request.mapping.clone(), request.existing);
-    Session::new(request.cluster.clone(), point, how, tally).await
+    let session = Session::new(request.cluster.clone(), point, how, tally).await?;
+    Ok(Session { as_planned: request.as_planned.clone(), ..session })
 }
 
 fn totals(point: &Point) -> BTreeMap<holdfast_model::ResourceType, u64> {

@@ -13,6 +13,7 @@ use super::owners::Owners;
 use super::ready;
 use super::served::Served;
 use super::source::{self, Fetched};
+use super::state::AsPlanned;
 use super::tally::Tally;
 use crate::error::{Error, Result};
 use crate::point::{ObjectEntry, OpenPoint};
@@ -28,6 +29,7 @@ pub(super) struct Session {
     pub(super) point: OpenPoint,
     pub(super) mapping: Mapping,
     pub(super) existing: Existing,
+    pub(super) as_planned: Option<AsPlanned>,
     pub(super) tally: Tally,
     pub(super) claims: Claims,
     served: RwLock<Arc<Served>>,
@@ -73,6 +75,7 @@ impl Session {
             point,
             mapping,
             existing,
+            as_planned: None,
             tally,
             claims,
             served,

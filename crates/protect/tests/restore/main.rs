@@ -12,5 +12,6 @@ mod existing;
 #[path = "../support/files.rs"]
 mod files;
 mod hostile;
+mod plan;
 mod scale;
 mod support;

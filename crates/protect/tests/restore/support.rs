@@ -112,6 +112,7 @@ impl Protected {
             run: RunId::new(SystemClock.now(), random()),
             mapping: Mapping::default(),
             existing: Existing::Skip,
+            as_planned: None,
             verify: false,
             wait_ready: Duration::from_secs(60),
             wait_busy: Some(Duration::from_secs(60)),

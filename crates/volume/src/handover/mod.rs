@@ -27,6 +27,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use mover::{Target, discard_mover, run_mover};
+pub use step::refusal;
 
 use crate::error::{Error, Result};
 use crate::jobs::{Filled, Placement};

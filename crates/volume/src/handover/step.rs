@@ -1,6 +1,7 @@
 //! Decides the next step of a hand-over from what is there. Pure.
 
 use holdfast_model::label::{self, SYSTEM_NAMESPACE};
+use holdfast_vault::SnapshotId;
 use serde_json::Value;
 
 use super::ClaimRestore;
@@ -51,9 +52,10 @@ pub(super) enum Step {
 /// be reclaimed, and only when it is bound to the target's very uid is its policy put back.
 pub(super) fn next(wanted: &ClaimRestore, seen: &Seen) -> Step {
     if let Some(target) = &seen.target
-        && let Some(refusal) = refuse_target(wanted, target, seen.volume.as_ref())
+        && let Some((reason, hint)) =
+            refusal(&wanted.snapshot, target).or_else(|| bound_elsewhere(target, seen.volume.as_ref()))
     {
-        return refusal;
+        return Step::Refuse { reason: reason.to_owned(), hint };
     }
     let Some(volume) = &seen.volume else {
         return match &seen.target {
@@ -103,28 +105,31 @@ fn after_source(wanted: &ClaimRestore, record: &Record, volume: &Value, target: 
     }
 }
 
-/// A claim that is there already must be the one that is wanted.
-fn refuse_target(wanted: &ClaimRestore, target: &Value, volume: Option<&Value>) -> Option<Step> {
+/// Why, and what to do about it.
+type Refusal = (&'static str, &'static str);
+
+/// Why a claim that is there already is not the one that is to hold this snapshot, if it is not.
+pub fn refusal(snapshot: &SnapshotId, target: &Value) -> Option<Refusal> {
     let annotations = &target["metadata"]["annotations"];
     let ours = annotations[label::RESTORED_FROM].is_string()
-        && annotations[SNAPSHOT] == wanted.snapshot.to_string().as_str();
+        && annotations[SNAPSHOT] == snapshot.to_string().as_str();
     if !ours {
-        return Some(refuse(
+        return Some((
             "a claim of that name is there and was not made by this restore",
             "its data is not touched: delete the claim if it is not wanted, or restore to another namespace",
         ));
     }
-    if !target["metadata"]["deletionTimestamp"].is_null() {
-        return Some(refuse("the claim is being deleted", "restore again when it is gone"));
-    }
+    let ending = !target["metadata"]["deletionTimestamp"].is_null();
+    ending.then_some(("the claim is being deleted", "restore again when it is gone"))
+}
+
+fn bound_elsewhere(target: &Value, volume: Option<&Value>) -> Option<Refusal> {
     let bound = target["spec"]["volumeName"].as_str();
     let filled = volume.and_then(|volume| volume["metadata"]["name"].as_str());
-    (filled.is_some() && bound != filled).then(|| {
-        refuse(
-            "the claim is bound to another volume than the one that was filled",
-            "delete the claim and restore again",
-        )
-    })
+    (filled.is_some() && bound != filled).then_some((
+        "the claim is bound to another volume than the one that was filled",
+        "delete the claim and restore again",
+    ))
 }
 
 fn refuse(reason: &str, hint: &'static str) -> Step {

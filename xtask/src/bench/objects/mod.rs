@@ -2,6 +2,7 @@
 
 mod floor;
 mod measured;
+mod plan;
 mod program;
 mod scale;
 mod shape;
@@ -19,6 +20,7 @@ use super::report::{Report, seconds};
 use super::{Arguments, enclosure};
 use crate::stage;
 use measured::Measured;
+pub use plan::{Options as RestoreOptions, run as run_restore};
 use program::Holdfast;
 pub use scale::run_scale;
 use shape::Shape;

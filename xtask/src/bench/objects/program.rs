@@ -69,6 +69,13 @@ impl VaultOf<'_> {
         cost_of(&mut command, &[0]).map(|(cost, _)| cost)
     }
 
+    /// Plans a restore of the newest point to the site that it is of; gives the plan's JSON as well.
+    pub fn plan(&self, site: &Site) -> Result<(Cost, String)> {
+        let mut command = self.command(site);
+        command.args(["restore", &format!("{APPLICATION}/latest"), "--to", site.name(), "--plan"]);
+        cost_of(command.args(["--existing", "update", "-o", "json"]), &[0])
+    }
+
     fn command(&self, site: &Site) -> Command {
         let mut command = Command::new(&self.holdfast.binary);
         command.arg("--home").arg(&self.home).args(["--context", site.name()]);

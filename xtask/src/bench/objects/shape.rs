@@ -9,7 +9,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use tokio::task::JoinSet;
 
 use super::OwnWork;
@@ -81,6 +81,19 @@ impl Shape {
         Ok(work.cost())
     }
 
+    /// Gives one in so many another value, many at once.
+    pub async fn change(&self, client: &Client, every: usize) -> Result<()> {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut workers = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            workers.spawn(change_from(*self, client.clone(), every, Arc::clone(&next)));
+        }
+        while let Some(ended) = workers.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
     /// Reads some of them and compares every byte.
     pub async fn verify(&self, client: &Client) -> Result<()> {
         for number in (0..self.count).step_by(self.count.div_ceil(50)) {
@@ -93,6 +106,21 @@ impl Shape {
             ensure!(same, "Secret {name} is not what it was");
         }
         Ok(())
+    }
+}
+
+async fn change_from(shape: Shape, client: Client, every: usize, next: Arc<AtomicUsize>) -> Result<()> {
+    loop {
+        let number = next.fetch_add(every, Ordering::Relaxed);
+        if number >= shape.count {
+            return Ok(());
+        }
+        // The value of a Secret that does not exist.
+        let data = shape.secret(number + shape.count).data;
+        let name = format!("secret-{number:06}");
+        let patch = Patch::Merge(serde_json::json!({ "data": data }));
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &shape.namespace(number));
+        secrets.patch(&name, &PatchParams::default(), &patch).await?;
     }
 }
 

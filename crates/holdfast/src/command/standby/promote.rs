@@ -6,36 +6,35 @@ use holdfast_model::restore::RestoreReport;
 use holdfast_protect::standby::newest_whole;
 use tokio_util::sync::CancellationToken;
 
-use crate::command::restore::Restore;
+use crate::command::restore::{Order, Origin};
 use crate::points::Chosen;
 use crate::session::Session;
-use crate::{interrupt, render};
 
 /// Restores a point with the volumes that stand by. `APP/latest` is the newest point that the standby
 /// holds whole; what it does not hold is filled from the vault.
 #[derive(Debug, Args)]
 pub(crate) struct Promote {
     #[command(flatten)]
-    restore: Restore,
+    order: Order,
 }
 
 impl Promote {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let report = interrupt::run(async |cancel| self.promote(session, cancel).await)?;
-        session.output.show(&report, |view| render::restore::report(&report, view))?;
-        Ok(report.outcome)
+        self.order.run(session, async |cancel| self.promote(session, cancel).await)
     }
 
     async fn promote(&self, session: &Session, cancel: CancellationToken) -> anyhow::Result<RestoreReport> {
-        let mapping = self.restore.mapping()?;
-        let chosen = session.find_point(&self.restore.point).await?;
-        let chosen = if self.restore.point.is_latest() { self.whole(session, chosen).await? } else { chosen };
-        self.restore.restore_chosen(session, chosen, mapping, true, cancel).await
+        let mapping = self.order.mapping()?;
+        let chosen = session.find_point(&self.order.point).await?;
+        let chosen = if self.order.point.is_latest() { self.whole(session, chosen).await? } else { chosen };
+        self.order
+            .restore_chosen(session, chosen, (mapping, self.order.existing()), Origin::Standby, cancel)
+            .await
     }
 
     /// The newest point that is there whole, or the newest of all.
     async fn whole(&self, session: &Session, latest: Chosen) -> anyhow::Result<Chosen> {
-        let target = session.open_cluster(Some(&self.restore.to)).await?;
+        let target = session.open_cluster(Some(&self.order.to)).await?;
         let Some((_, points)) = latest.found.points(session).await? else { return Ok(latest) };
         match newest_whole(&target.cluster, &latest.repository, &points.points).await? {
             Some(summary) => {
