@@ -195,8 +195,9 @@ async fn open(request: &RestoreRequest) -> Result<Session> {
         ));
     }
     let how = (request.mapping.clone(), request.existing);
-    let session = Session::new(request.cluster.clone(), point, how, tally).await?;
-    Ok(Session { as_planned: request.as_planned.clone(), ..session })
+    let mut session = Session::new(request.cluster.clone(), point, how, tally).await?;
+    session.as_planned.clone_from(&request.as_planned);
+    Ok(session)
 }
 
 fn totals(point: &Point) -> BTreeMap<holdfast_model::ResourceType, u64> {

@@ -49,6 +49,9 @@ impl Ground {
     }
 }
 
+/// Whether the server takes what it is sent as it is, once that is known.
+type Taken = Arc<OnceCell<bool>>;
+
 /// Where the objects of one directory go.
 pub(super) struct Place {
     /// The type in the point.
@@ -62,7 +65,7 @@ pub(super) struct Place {
     may_patch: OnceCell<bool>,
     dry_runs: DryRuns,
     /// Whether the server takes objects of a shape just as they are sent.
-    shapes: Mutex<HashMap<(Write, Shape), Arc<OnceCell<bool>>>>,
+    shapes: Mutex<HashMap<(Write, Shape), Taken>>,
 }
 
 /// What a restore would do with an object.
@@ -164,7 +167,7 @@ impl Place {
         }
     }
 
-    fn shape(&self, write: Write, shape: Shape) -> Arc<OnceCell<bool>> {
+    fn shape(&self, write: Write, shape: Shape) -> Taken {
         let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
         shapes.entry((write, shape)).or_default().clone()
     }
@@ -183,7 +186,8 @@ mod tests {
         let place = Place::new(kinds::secrets(), 0, None, Ground::Cluster, dry_runs);
         let (made, shape) = (AtomicU32::new(0), Shape::of(&json!({"a": 1})));
         let asks = (0..10).map(|number| {
-            let dry_run = async {
+            let made = &made;
+            let dry_run = async move {
                 made.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 Ok(Asked { reply: number, as_sent })

@@ -89,8 +89,8 @@ impl Planner<'_> {
         self.findings.dry_run_made();
         let name = &outgoing.sending.target.name;
         let (cluster, namespace) = (&self.request.cluster, place.namespace.as_deref());
-        let patched = cluster.merge_patch(of, namespace, name, &addition.patch(live), &Sending::dry_run());
-        match patched.await {
+        let (patch, how) = (addition.patch(live), Sending::dry_run());
+        match cluster.merge_patch(of, namespace, name, &patch, &how).await {
             Ok(patched) => {
                 let kind = of.group_kind();
                 let difference = differences(&kind, &comparable(&kind, live), &comparable(&kind, &patched));
