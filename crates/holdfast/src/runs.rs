@@ -57,6 +57,10 @@ pub(crate) struct MoverArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     snapshot_timeout: Duration,
 
+    /// How long a mover may take to start: its volume made, its node found, its image pulled
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    mover_start_timeout: Duration,
+
     /// Run movers with the SELinux type spc_t
     #[arg(long)]
     mover_selinux: bool,
@@ -79,6 +83,7 @@ impl MoverArgs {
         settings.pull_secrets.clone_from(&self.mover_pull_secret);
         settings.allowed_host_paths.clone_from(&cluster.allowed_host_paths);
         settings.snapshot_timeout = self.snapshot_timeout;
+        settings.start_timeout = self.mover_start_timeout;
         settings.selinux = self.mover_selinux;
         settings
     }

@@ -173,6 +173,9 @@ pub struct VolumeCapture {
     pub access_modes: Vec<String>,
     /// How it was read.
     pub method: CaptureMethod,
+    /// The one node whose mount it was read from, if it was, however many have it mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// The storage's snapshot that it was read from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,

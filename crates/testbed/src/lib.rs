@@ -73,7 +73,7 @@ pub use proxy::{FaultProxy, Faults};
 pub use report::{Event, Reporter};
 pub use s3::{Make, S3};
 pub use site::{
-    CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, Partition, SNAPSHOT_CLASS,
-    STORAGE_CLASS, Site, SiteBuilder, Times,
+    CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SECOND_CLASS, CSI_SHARED_CLASS,
+    Partition, SNAPSHOT_CLASS, STORAGE_CLASS, Site, SiteBuilder, Times,
 };
 pub use sweep::{Running, down, list, sweep};

@@ -10,6 +10,7 @@
 //!
 //! Nothing here knows of plans, or of applications beyond the claims it is told of.
 
+mod access;
 pub mod blocks;
 mod error;
 pub mod files;

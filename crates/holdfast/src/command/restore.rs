@@ -49,6 +49,10 @@ pub(super) struct Order {
     #[arg(long, value_name = "OLD=NEW")]
     storage_class_map: Vec<String>,
 
+    /// Make claims with access mode NEW instead of OLD, ReadWriteMany=ReadWriteOnce for instance; may be given several times
+    #[arg(long, value_name = "OLD=NEW")]
+    access_mode_map: Vec<String>,
+
     /// What to do about objects that are there and differ: leave and name them, or make them as in the point
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     existing: Differing,
@@ -129,7 +133,8 @@ impl Order {
 
     /// Other names at the target, as they were given.
     pub(super) fn mapping(&self) -> anyhow::Result<Mapping> {
-        let parsed = Mapping::parse(&self.namespace_map, &self.storage_class_map);
+        let parsed = Mapping::parse(&self.namespace_map, &self.storage_class_map)
+            .and_then(|mapping| mapping.with_access_modes(&self.access_mode_map));
         Ok(parsed.map_err(|invalid| Error::Usage {
             what: invalid.to_string(),
             hint: "see `holdfast restore --help`",

@@ -149,6 +149,8 @@ fn volumes(point: &Point, view: &View, details: &mut Details) {
         Column::new("TOOK"),
         Column::wide("CHANGED"),
         Column::wide("CLASS"),
+        Column::wide("ACCESS"),
+        Column::wide("NODE"),
         Column::wide("SNAPSHOT"),
     ]);
     for volume in &point.volumes {
@@ -162,10 +164,24 @@ fn volumes(point: &Point, view: &View, details: &mut Details) {
             span(between(volume.started, volume.finished)).into(),
             count(volume.changed_while_read).into(),
             if volume.storage_class.is_empty() { "-" } else { &volume.storage_class }.into(),
+            access(&volume.access_modes).into(),
+            volume.node.as_deref().unwrap_or("-").into(),
             volume.snapshot.chars().take(8).collect::<String>().into(),
         ]);
     }
     details.section(format!("Volumes ({})", point.volumes.len())).text(&table.render(view));
+}
+
+/// Access modes as kubectl shows them: `RWO,ROX`.
+fn access(modes: &[String]) -> String {
+    let short = |mode: &String| match mode.as_str() {
+        "ReadWriteOnce" => "RWO".to_owned(),
+        "ReadOnlyMany" => "ROX".to_owned(),
+        "ReadWriteMany" => "RWX".to_owned(),
+        "ReadWriteOncePod" => "RWOP".to_owned(),
+        other => other.to_owned(),
+    };
+    if modes.is_empty() { "-".to_owned() } else { modes.iter().map(short).collect::<Vec<_>>().join(",") }
 }
 
 fn hooks(hooks: &[HookRun], details: &mut Details) {
@@ -248,7 +264,7 @@ mod tests {
             "listSpreadMillis": 412,
             "volumes": [{
                 "namespace": "shop", "claim": "data-db-0", "volume": "pv1", "storageClass": "fast",
-                "capacity": 1073741824, "accessModes": ["ReadWriteOnce"], "method": "live-files",
+                "capacity": 1073741824, "accessModes": ["ReadWriteMany"], "method": "live-files", "node": "n1",
                 "snapshot": "1f2e3d4c5b6a", "started": "2026-11-22T10:15:01Z", "finished": "2026-11-22T10:15:05Z",
                 "entries": 1200, "bytes": 900000000, "bytesRead": 20000000, "bytesStored": 9000000, "changedWhileRead": 3,
             }],

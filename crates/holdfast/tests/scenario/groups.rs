@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS};
+use holdfast_testbed::{CSI_CLASS, CSI_IMAGE_CLASS, CSI_SECOND_CLASS, Site};
 use serde_json::Value;
 
 use crate::program::Program;
-use crate::snapshots::{counter_of, no_snapshot_is_left, volumes};
-use crate::stand::{Stand, kubectl};
+use crate::snapshots::{counter_of, no_snapshot_is_left, nothing_is_left_at, volumes};
+use crate::stand::{Stand, apply, image, kubectl, until};
+use crate::storage::{claim, program_at};
 
 /// How far the first volume is ahead of the second in the newest point, read from the vault.
 fn ahead(program: &Program, name: &str) -> i64 {
@@ -134,4 +135,57 @@ fn a_group_that_the_driver_refuses_is_cut_one_by_one() {
     assert!(volumes(&point).iter().all(|volume| volume["method"] == "snapshot"), "{point:#}");
     no_snapshot_is_left(stand, &program, "refused");
     stand.retire(&["refused"]);
+}
+
+/// Four volumes of one pod, two of each driver, each with a file of its name.
+fn deploy_on_two_drivers(site: &Site, name: &str) {
+    let all = ["one", "two", "three", "four"];
+    let class =
+        |claim: &str| if ["one", "two"].contains(&claim) { CSI_IMAGE_CLASS } else { CSI_SECOND_CLASS };
+    let claims: String = all.iter().map(|of| claim(name, of, class(of), "256Mi")).collect();
+    let list = |form: fn(&str) -> String| all.map(form).join(", ");
+    let mounts = list(|of| format!("{{name: {of}, mountPath: /{of}}}"));
+    let volumes = list(|of| format!("{{name: {of}, persistentVolumeClaim: {{claimName: {of}}}}}"));
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: user, namespace: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n\
+         \x20 containers:\n  - name: c\n    image: testbed.local/busybox:1\n    imagePullPolicy: Never\n\
+         \x20   command: [sh, -c, 'for v in one two three four; do echo $v > /$v/name; done; sync; touch /four/ready; sleep 100000']\n\
+         \x20   volumeMounts: [{mounts}]\n  volumes: [{volumes}]\n"
+    );
+    apply(site, &format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
+    apply(site, &format!("{claims}{pod}"));
+    let ready = ["exec", "-n", name, "user", "--", "cat", "/four/ready"];
+    until(site, Duration::from_secs(120), &ready, |_| true);
+}
+
+/// Each driver cuts its own claims of a namespace together, and the point does not take the two groups for one.
+#[test]
+fn two_drivers_in_one_namespace_cut_two_groups() {
+    let shared = Stand::get();
+    let site = shared.block_on(async {
+        Site::builder("twins").two_csi().image(image()).start().await.expect("a site with two drivers")
+    });
+    deploy_on_two_drivers(&site, "twins");
+    let (program, _line) = program_at(shared, &site, "twins");
+    let refused = program.expect(1, &["backup", "twins", "--context", "twins", "--consistency", "group"]);
+    assert!(refused.stderr.contains("twins/"), "{}", refused.stderr);
+    let point = program.ok(&["backup", "twins", "--context", "twins", "-o", "json"]).json();
+    assert_eq!(
+        (&point["outcome"], &point["consistency"]),
+        (&"Completed".into(), &"crash".into()),
+        "{point:#}"
+    );
+    let cut = |claim: &str| {
+        let volume = volumes(&point).iter().find(|volume| volume["claim"] == claim).expect("the volume");
+        volume["cut"].clone()
+    };
+    let group = |claim: &str| cut(claim)["group"].as_str().expect("it is one of a group").to_owned();
+    assert_eq!(group("one"), group("two"), "{point:#}");
+    assert_eq!(group("three"), group("four"), "{point:#}");
+    assert_ne!(cut("one")["driver"], cut("three")["driver"], "{point:#}");
+    nothing_is_left_at(&site);
+    for claim in ["one", "four"] {
+        assert_eq!(program.ok(&["files", "cat", "twins/latest", claim, "name"]).stdout.trim(), claim);
+    }
+    shared.block_on(site.stop()).expect("the site goes");
 }

@@ -11,12 +11,16 @@
     reason = "what fails here fails the test"
 )]
 
+mod access;
 mod clouds;
+mod driver;
 mod files;
 mod groups;
 mod keys;
 mod killed;
+mod line;
 mod memory;
+mod nodes;
 mod plan;
 mod postgres;
 mod program;

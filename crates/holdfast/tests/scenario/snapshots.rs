@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use holdfast_testbed::{CSI_CLASS, FaultProxy, Faults, Site};
+use holdfast_testbed::{CSI_CLASS, CSI_SECOND_CLASS, FaultProxy, Faults, Site};
 use serde_json::Value;
 
 use crate::program::Program;
@@ -77,8 +77,10 @@ fn counted(site: &Site, name: &str, volume: &str) -> i64 {
 
 /// What the storage of a site keeps: its volumes and snapshots.
 fn kept(site: &Site, part: &str) -> Vec<String> {
-    let pool: PathBuf = site.logs_dir().parent().expect("its directory").join("csi/pool").join(part);
-    let entries = std::fs::read_dir(pool).expect("the pool").flatten();
+    let home: PathBuf = site.logs_dir().parent().expect("its directory").to_owned();
+    // Not every site has a second driver.
+    let pools = ["csi", CSI_SECOND_CLASS].map(|driver| home.join(driver).join("pool").join(part));
+    let entries = pools.iter().filter_map(|pool| std::fs::read_dir(pool).ok()).flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
@@ -109,6 +111,29 @@ pub fn no_snapshot_is_left(stand: &Stand, program: &Program, name: &str) {
         );
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// Nothing of any run is left at a site of a scenario's own, nor in its storage.
+pub fn nothing_is_left_at(site: &Site) {
+    let ours = ["-l", "holdfast.dev/run", "-o", "name", "--ignore-not-found"];
+    let kinds = format!("jobs,pods,secrets,configmaps,pvc,{}", SNAPSHOTS.join(","));
+    until(site, LIMIT, &[&["get", &kinds, "-A"], &ours[..]].concat(), str::is_empty);
+    until(site, LIMIT, &[&["get", "pv"], &ours[..]].concat(), str::is_empty);
+    let views = "jsonpath={.items[?(@.spec.claimRef.namespace==\"holdfast-system\")].metadata.name}";
+    until(site, LIMIT, &["get", "pv", "-o", views], str::is_empty);
+    let bound = Instant::now() + LIMIT;
+    while let Some(orphan) = orphan(site).or_else(|| orphan_volume(site)) {
+        assert!(Instant::now() < bound, "the storage keeps {orphan}:\n{}", said_of(site, &orphan));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// A volume of the storage that no PersistentVolume names.
+fn orphan_volume(site: &Site) -> Option<String> {
+    let named = kubectl(site, &["get", "pv", "-o", "jsonpath={.items[*].spec.csi.volumeHandle}"]);
+    let id = |file: &String| file.split('.').next().unwrap_or_default().to_owned();
+    let kept = kept(site, "volumes").into_iter().chain(kept(site, "images"));
+    kept.map(|file| id(&file)).find(|id| !named.contains(id.as_str()))
 }
 
 /// What the logs of a site's storage say of a snapshot.

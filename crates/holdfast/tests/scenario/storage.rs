@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::program::Program;
 use crate::snapshots::{application, counter_of, deploy_on, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, apply, image, kubectl, until};
-use crate::trouble::limited_kubeconfig;
+use crate::trouble::{kubeconfig_of, limited_kubeconfig};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn claim(namespace: &str, name: &str, class: &str, size: &str) -> String {
+pub fn claim(namespace: &str, name: &str, class: &str, size: &str) -> String {
     format!(
         "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
          spec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {size}}}}}}}\n---\n"
@@ -104,7 +104,7 @@ fn a_driver_and_a_node_that_die_under_a_backup() {
     shared.block_on(nodes.stop()).expect("the site goes");
 }
 
-fn program_at(shared: &Stand, nodes: &Site, name: &str) -> (Program, FaultProxy) {
+pub fn program_at(shared: &Stand, nodes: &Site, name: &str) -> (Program, FaultProxy) {
     let line = FaultProxy::start(&shared.s3.address().ip().to_string(), shared.s3.address()).expect("a line");
     let mut program = Program::new(shared, name);
     program.endpoint = line.endpoint();
@@ -173,7 +173,7 @@ fn a_node_dies(shared: &Stand, nodes: &mut Site) {
 }
 
 /// A raw device of 1 GiB that is an image, and a deployment that has it.
-fn deploy_disk(site: &Site, name: &str) {
+pub fn deploy_disk(site: &Site, name: &str) {
     let disk = claim(name, "disk", CSI_IMAGE_CLASS, "1Gi").replace("spec: {", "spec: {volumeMode: Block, ");
     let user = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: user, namespace: NAME}\n\
          spec:\n  selector: {matchLabels: {app: user}}\n  template:\n    metadata: {labels: {app: user}}\n    spec:\n\
@@ -186,14 +186,14 @@ fn deploy_disk(site: &Site, name: &str) {
 }
 
 /// Writes `count` MiB at `at` MiB.
-fn write_disk(site: &Site, name: &str, at: u32, count: u32) {
+pub fn write_disk(site: &Site, name: &str, at: u32, count: u32) {
     let script =
         format!("dd if=/dev/urandom of=/dev/disk bs=1M count={count} seek={at} conv=fsync 2>/dev/null");
     kubectl(site, &["exec", "-n", name, "deploy/user", "--", "sh", "-c", &script]);
 }
 
 /// MiB read of the claim `disk`.
-fn read_of_disk(point: &Value) -> u64 {
+pub fn read_of_disk(point: &Value) -> u64 {
     let disk = volumes(point).iter().find(|volume| volume["claim"] == "disk").expect("the disk");
     disk["bytesRead"].as_u64().expect("bytes") >> 20
 }
@@ -258,4 +258,81 @@ fn of_a_device_only_what_changed_is_read() {
     assert!(shown.stdout.contains("no errors were found"), "{shown:#?}");
     no_snapshot_is_left(stand, &program, "told");
     stand.retire(&["told"]);
+}
+
+/// A claim that was deleted and made again has another volume: what the storage kept of the one before is no base for
+/// it, nor is a file in the vault one of it because it has the same name, size and time.
+#[test]
+fn a_claim_that_was_made_again_is_read_anew() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "remade");
+    apply(&stand.a, "{apiVersion: v1, kind: Namespace, metadata: {name: remade}}");
+    program.init_vault();
+    program.add("remade", &application("remade", ""));
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: filer, namespace: remade}\nspec:\n  terminationGracePeriodSeconds: 0\n\
+               \x20 containers:\n  - name: c\n    image: testbed.local/busybox:1\n    imagePullPolicy: Never\n    command: [sleep, '100000']\n\
+               \x20   volumeMounts: [{name: d, mountPath: /data}]\n  volumes:\n  - {name: d, persistentVolumeClaim: {claimName: files}}\n";
+    let deploy = |content: &str| {
+        deploy_disk(&stand.a, "remade");
+        apply(&stand.a, &format!("{}{pod}", claim("remade", "files", CSI_CLASS, "64Mi")));
+        let write = format!("echo {content} > /data/f; touch -d '2026-01-01 00:00:00' /data/f; sync");
+        let filer = ["exec", "-n", "remade", "filer", "--", "sh", "-c", &write];
+        until(&stand.a, LIMIT, &filer, |_| true);
+    };
+    let backup = ["backup", "remade", "--context", "a", "--keep-snapshots", "1", "-o", "json"];
+    deploy("first");
+    write_disk(&stand.a, "remade", 3, 8);
+    write_disk(&stand.a, "remade", 700, 8);
+    program.ok(&backup);
+    kubectl(&stand.a, &["delete", "deploy/user", "pod/filer", "pvc/disk", "pvc/files", "-n", "remade"]);
+    deploy("again");
+    write_disk(&stand.a, "remade", 300, 8);
+    let point = program.ok(&backup).json();
+    assert_eq!(point["outcome"], "Completed", "{point:#}");
+    let read = read_of_disk(&point);
+    assert!((8..=16).contains(&read), "{read} MiB read of 8 that are allocated");
+    assert_eq!(program.ok(&["files", "cat", "remade/latest", "files", "f"]).stdout, "again\n");
+    program.ok(&["restore", "remade/latest", "--to", "b"]);
+    let digest = ["exec", "-n", "remade", "deploy/user", "--", "sh", "-c", "md5sum < /dev/disk"];
+    assert_eq!(kubectl(&stand.a, &digest), kubectl(&stand.b, &digest));
+    program.ok(&["snapshots", "remade", "--context", "a", "--delete"]);
+    no_snapshot_is_left(stand, &program, "remade");
+    stand.retire(&["remade"]);
+}
+
+/// With exactly the printed rights of a restore, what a restore left that was killed is settled and completed.
+#[test]
+fn an_account_that_may_only_restore_settles_a_dead_restore() {
+    let stand = Stand::get();
+    let line = FaultProxy::start(&stand.s3.address().ip().to_string(), stand.s3.address()).expect("a line");
+    let mut program = Program::new(stand, "heir");
+    program.endpoint = line.endpoint();
+    deploy_on(&stand.a, "heir", CSI_CLASS);
+    let payload = "head -c 20000000 /dev/urandom > /one/payload && md5sum < /one/payload";
+    let digest = kubectl(&stand.a, &["exec", "-n", "heir", "deploy/counter", "--", "sh", "-c", payload]);
+    program.init_vault();
+    program.add("heir", &application("heir", ""));
+    program.ok(&["backup", "heir", "--context", "a"]);
+
+    apply(&stand.b, "{apiVersion: v1, kind: Namespace, metadata: {name: heir}}");
+    apply(&stand.b, &program.ok(&["rbac", "restore", "--namespace", "heir"]).stdout);
+    let kubeconfig = program.path("limited.kubeconfig");
+    kubeconfig_of(&stand.b, "holdfast-restore", &kubeconfig);
+    program.set("KUBECONFIG", kubeconfig.to_str().expect("a path in UTF-8"));
+    line.set(Faults { bandwidth: Some(1 << 20), ..Faults::default() });
+    let restore = ["restore", "heir/latest", "--to", "limited", "-o", "json"];
+    let mut run = program.start(&restore);
+    let subject = "jsonpath={range .items[*]}{.metadata.annotations.holdfast\\.dev/subject}{'\\n'}{end}";
+    let jobs = ["get", "jobs", "-n", "holdfast-system", "-l", "holdfast.dev/part=mover", "-o", subject];
+    until(&stand.b, LIMIT, &jobs, |said| said.contains("heir/"));
+    std::thread::sleep(Duration::from_secs(3)); // the mover is at work
+    run.kill().expect("the run is ours to kill");
+    run.wait().expect("it ends");
+    line.set(Faults::default());
+    let report = program.ok(&restore).json();
+    assert_eq!(report["outcome"], "Completed", "{report:#}");
+    let restored = ["exec", "-n", "heir", "deploy/counter", "--", "sh", "-c", "md5sum < /one/payload"];
+    assert_eq!(kubectl(&stand.b, &restored), digest);
+    no_snapshot_is_left(stand, &program, "heir");
+    stand.retire(&["heir"]);
 }

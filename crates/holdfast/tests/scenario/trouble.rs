@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_testbed::{FaultProxy, Faults, HOST_ADDRESS};
+use holdfast_testbed::{FaultProxy, Faults, HOST_ADDRESS, Site};
 
 use crate::program::{Program, Said};
 use crate::shop::Shop;
@@ -110,16 +110,21 @@ fn the_printed_roles_suffice_and_a_missing_one_is_told() {
     assert!(point["problems"].to_string().contains("secrets"), "{:#}", point["problems"]);
 }
 
-/// A kubeconfig with the token of the ServiceAccount that the printed roles are bound to.
+/// A kubeconfig with the token of the ServiceAccount that the printed roles for backups are bound to.
 pub fn limited_kubeconfig(stand: &Stand, path: &std::path::Path) {
-    let token =
-        kubectl(&stand.a, &["create", "token", "-n", "holdfast-system", "holdfast-backup", "--duration=1h"]);
+    kubeconfig_of(&stand.a, "holdfast-backup", path);
+}
+
+/// A kubeconfig with the token of a ServiceAccount that printed roles are bound to, as context `limited`.
+pub fn kubeconfig_of(site: &Site, account: &str, path: &std::path::Path) {
+    let token = kubectl(site, &["create", "token", "-n", "holdfast-system", account, "--duration=1h"]);
     let path = path.to_str().expect("a path in UTF-8");
-    std::fs::copy(stand.a.kubeconfig(), path).expect("a copy");
+    std::fs::copy(site.kubeconfig(), path).expect("a copy");
     let config = ["config", "--kubeconfig", path];
-    let set = |arguments: &[&str]| kubectl(&stand.a, &[&config[..], arguments].concat());
+    let set = |arguments: &[&str]| kubectl(site, &[&config[..], arguments].concat());
     set(&["set-credentials", "limited", &format!("--token={}", token.trim())]);
-    set(&["set-context", "limited", "--cluster=a", "--user=limited"]);
+    let cluster = format!("--cluster={}", site.name());
+    set(&["set-context", "limited", &cluster, "--user=limited"]);
 }
 
 /// Reads everything in the namespace but Secrets.

@@ -1,4 +1,4 @@
-//! Other names at the target: namespaces and storage classes, wherever an object means one.
+//! Other names at the target: namespaces, storage classes and access modes, wherever an object means one.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ use crate::object::GroupKind;
 pub struct Mapping {
     namespaces: BTreeMap<String, String>,
     storage_classes: BTreeMap<String, String>,
+    access_modes: BTreeMap<String, String>,
 }
 
 /// A mapping that cannot be used.
@@ -89,12 +90,22 @@ impl Mapping {
                 return Err(InvalidMapping::Merged { first, second, target });
             }
         }
-        Ok(Self { namespaces, storage_classes })
+        Ok(Self { namespaces, storage_classes, access_modes: BTreeMap::new() })
+    }
+
+    /// The same with access modes of claims, `old=new` too.
+    pub fn with_access_modes<S: AsRef<str>>(self, access_modes: &[S]) -> Result<Self, InvalidMapping> {
+        let what = "access mode";
+        let access_modes = pairs(what, access_modes, is_access_mode)?;
+        match access_modes.keys().find(|old| !is_access_mode(old)) {
+            Some(old) => Err(InvalidMapping::Name { what, name: old.clone() }),
+            None => Ok(Self { access_modes, ..self }),
+        }
     }
 
     /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && self.storage_classes.is_empty()
+        self.namespaces.is_empty() && self.storage_classes.is_empty() && self.access_modes.is_empty()
     }
 
     /// The name of a namespace at the target.
@@ -117,6 +128,11 @@ impl Mapping {
         &self.storage_classes
     }
 
+    /// The access modes that are mapped, old to new.
+    pub fn access_modes(&self) -> &BTreeMap<String, String> {
+        &self.access_modes
+    }
+
     /// Replaces names at all places where objects of this kind are known to mean one.
     pub fn apply(&self, of: &GroupKind, object: &mut Value) -> Mapped {
         let mut mapped = Mapped::default();
@@ -133,10 +149,23 @@ impl Mapping {
         match meaning {
             Meaning::Namespace => swap(value, &self.namespaces, mapped),
             Meaning::StorageClass => swap(value, &self.storage_classes, mapped),
+            Meaning::AccessModes => self.modes(value, mapped),
             Meaning::Subject => self.subject(value, mapped),
             Meaning::NamespaceSelector => self.selector(value, mapped),
             Meaning::ClassQuotas => self.quotas(value, mapped),
         }
+    }
+
+    /// Each once: two modes may have become one.
+    fn modes(&self, modes: &mut Value, mapped: &mut Mapped) {
+        let Some(modes) = modes.as_array_mut() else { return };
+        modes.iter_mut().for_each(|mode| swap(mode, &self.access_modes, mapped));
+        let mut seen = Vec::new();
+        modes.retain(|mode| {
+            let is_new = !seen.contains(mode);
+            seen.push(mode.clone());
+            is_new
+        });
     }
 
     /// `system:serviceaccounts:NAMESPACE` and `system:serviceaccount:NAMESPACE:NAME` are names of a
@@ -222,6 +251,11 @@ fn pairs<S: AsRef<str>>(
         return Err(InvalidMapping::Chained { what, name: name.clone() });
     }
     Ok(map)
+}
+
+/// As `accessModes` of a claim has them.
+fn is_access_mode(name: &str) -> bool {
+    matches!(name, "ReadWriteOnce" | "ReadOnlyMany" | "ReadWriteMany" | "ReadWriteOncePod")
 }
 
 /// RFC 1123 subdomain: labels joined by dots, at most 253 characters.

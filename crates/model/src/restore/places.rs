@@ -1,4 +1,4 @@
-//! Where objects mean a namespace or a storage class: one table of typed places.
+//! Where objects mean a namespace, a storage class or access modes: one table of typed places.
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ pub enum Meaning {
     Namespace,
     /// Name of a storage class.
     StorageClass,
+    /// Access modes of a claim.
+    AccessModes,
     /// Subject of a role binding.
     Subject,
     /// Label selector of namespaces.
@@ -65,6 +67,7 @@ pub static PLACES: &[Place] = &[
         Meaning::Namespace,
     ),
     place(Objects::Kind("", "PersistentVolumeClaim"), "/spec/storageClassName", Meaning::StorageClass),
+    place(Objects::Kind("", "PersistentVolumeClaim"), "/spec/accessModes", Meaning::AccessModes),
     place(Objects::Kind("", "PersistentVolumeClaim"), "/spec/dataSourceRef/namespace", Meaning::Namespace),
     place(
         Objects::Kind("", "PersistentVolumeClaim"),
@@ -76,6 +79,11 @@ pub static PLACES: &[Place] = &[
         Objects::Kind("apps", "StatefulSet"),
         "/spec/volumeClaimTemplates/*/spec/storageClassName",
         Meaning::StorageClass,
+    ),
+    place(
+        Objects::Kind("apps", "StatefulSet"),
+        "/spec/volumeClaimTemplates/*/spec/accessModes",
+        Meaning::AccessModes,
     ),
     place(
         Objects::Kind("apps", "StatefulSet"),
@@ -195,6 +203,7 @@ pub static IN_POD_SPECS: &[(&str, Meaning)] = &[
         Meaning::NamespaceSelector,
     ),
     ("/volumes/*/ephemeral/volumeClaimTemplate/spec/storageClassName", Meaning::StorageClass),
+    ("/volumes/*/ephemeral/volumeClaimTemplate/spec/accessModes", Meaning::AccessModes),
 ];
 
 /// Most places that are named of one object.

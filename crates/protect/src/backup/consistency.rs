@@ -71,12 +71,16 @@ impl Covered {
 
 /// Whether all volumes were cut at one moment.
 fn are_one(volumes: &[VolumeCapture]) -> bool {
-    let group = |volume: &VolumeCapture| volume.cut.as_ref().map(|cut| cut.group.clone());
+    // Two drivers may call their groups the same.
+    let group = |volume: &VolumeCapture| {
+        let cut = volume.cut.as_ref()?;
+        Some((cut.driver.clone(), cut.group.clone()?))
+    };
     match volumes {
         [one] => one.cut.is_some(),
         [first, ..] => {
-            let of_first = group(first).flatten();
-            of_first.is_some() && volumes.iter().all(|volume| group(volume).flatten() == of_first)
+            let of_first = group(first);
+            of_first.is_some() && volumes.iter().all(|volume| group(volume) == of_first)
         }
         [] => true,
     }
@@ -187,5 +191,24 @@ mod tests {
         assert!(check_floor(Some(Consistency::Group), &claims[1..], &covered, &both).is_err());
         let both = Ways { together: true, ..both };
         assert!(check_floor(Some(Consistency::Group), &claims[1..], &covered, &both).is_ok());
+    }
+
+    #[test]
+    fn groups_of_two_drivers_are_not_one_though_they_are_called_the_same() {
+        let volume = |claim: &str, driver: &str| -> VolumeCapture {
+            let at = "2026-11-22T10:15:01Z";
+            serde_json::from_value(serde_json::json!({
+                "namespace": "shop", "claim": claim, "volume": "pv", "storageClass": "fast", "capacity": 1,
+                "accessModes": ["ReadWriteOnce"], "method": "snapshot", "snapshot": "1f2e",
+                "cut": {"at": at, "driver": driver, "class": "c", "group": "1"},
+                "started": at, "finished": at, "entries": 1, "bytes": 1, "bytesRead": 1, "bytesStored": 1,
+                "changedWhileRead": 0,
+            }))
+            .unwrap()
+        };
+        let covered = Covered::default();
+        let of = |volumes: &[VolumeCapture]| covered.of_point(volumes);
+        assert_eq!(of(&[volume("a", "x"), volume("b", "x")]), Consistency::Group);
+        assert_eq!(of(&[volume("a", "x"), volume("b", "y")]), Consistency::Crash);
     }
 }

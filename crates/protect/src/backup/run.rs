@@ -1,6 +1,7 @@
 //! The stages of one backup, in their order, and what they hand to each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_model::Problem;
 use holdfast_model::point::{HookRun, Point};
@@ -23,6 +24,9 @@ use crate::sweep;
 /// Bytes of a pack of objects. Of the seven that may be in memory a small application fills as many
 /// as a large one, and a backup's memory does not grow with the number of objects.
 const PACK_SIZE: usize = 2 << 20;
+
+/// How long the vault may take for what is left to send and for our lock, when all else is done.
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// A backup under way.
 pub(super) struct Run<'a> {
@@ -78,8 +82,10 @@ impl<'a> Run<'a> {
             Err(error) => Err(error),
         };
         // Whether there is a point is decided by now; a lock that stays behind expires by itself.
-        if let Err(error) = writer.close().await {
-            tracing::warn!(%error, "the repository's writer did not close in order");
+        match tokio::time::timeout(CLOSING, writer.close()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the repository's writer did not close in order"),
+            Err(_) => tracing::warn!("the vault does not answer; our lock in it stays until it is stale"),
         }
         point
     }

@@ -209,6 +209,14 @@ pub const RULES: &[Rule] = &[
     rule(
         BOTH,
         Place::System,
+        CORE,
+        &["events"],
+        &["list"],
+        "they say why the storage makes no volume for a claim of ours",
+    ),
+    rule(
+        BOTH,
+        Place::System,
         SNAPSHOTS,
         &["volumesnapshots"],
         &["get", "list", "watch", "create", "patch", "delete"],

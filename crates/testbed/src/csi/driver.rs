@@ -88,6 +88,10 @@ async fn answer(driver: Arc<Driver>, asked: Asked) -> Answer {
     let Some((service, method)) = path.strip_prefix("/csi.v1.").and_then(|rest| rest.split_once('/')) else {
         return rpc::unknown(&asked);
     };
+    let (heedful, wanted) = (driver.clone(), method.to_owned());
+    if let Err(status) = rpc::apart(move || heedful.check_not_refused(&wanted)).await {
+        return rpc::refused(&asked, status);
+    }
     match service {
         "Identity" => answer_identity(driver, method, asked).await,
         "Controller" => answer_controller(driver, method, asked).await,

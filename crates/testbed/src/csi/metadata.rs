@@ -44,7 +44,7 @@ impl Driver {
         let size = image.snapshot.size;
         let within = within(asked.starting_offset, size)?;
         let extents = image.extents(self, within.start);
-        send(changes(std::iter::empty(), extents, within), size, per_answer, answers)
+        self.send(changes(std::iter::empty(), extents, within), size, per_answer, answers)
     }
 
     pub(super) fn delta(&self, asked: &GetDelta, answers: &Answers<Metadata>) -> Result<(), Status> {
@@ -59,7 +59,7 @@ impl Driver {
         let size = newer.size;
         let within = within(asked.starting_offset, size)?;
         let (base, target) = (base.extents(self, within.start), target.extents(self, within.start));
-        send(changes(base, target, within), size, per_answer, answers)
+        self.send(changes(base, target, within), size, per_answer, answers)
     }
 
     /// Opens the images of snapshots, each given with the name of the field that names it.
@@ -79,6 +79,33 @@ impl Driver {
         }
         images.try_into().map_err(|_| Status::internal("an image is missing"))
     }
+
+    /// Sends ranges as they are found; the size of the volume is sent even if there are none.
+    fn send(
+        &self,
+        mut ranges: impl Iterator<Item = Result<Range<u64>>>,
+        size: u64,
+        per_answer: usize,
+        answers: &Answers<Metadata>,
+    ) -> Result<(), Status> {
+        let block =
+            |range: Range<u64>| Block { offset: signed(range.start), size: signed(range.end - range.start) };
+        let breaks = self.next_stream_breaks()?;
+        let per_answer = if breaks { 1 } else { per_answer };
+        let mut sent = false;
+        loop {
+            let blocks = ranges.by_ref().take(per_answer).map(|range| range.map(block));
+            let blocks = blocks.collect::<Result<Vec<Block>>>()?;
+            if blocks.is_empty() && sent {
+                return Ok(());
+            }
+            answers.send(Metadata { block_type: VARIABLE_LENGTH, capacity: signed(size), blocks })?;
+            if breaks {
+                return Err(Status::unavailable("the stream breaks off"));
+            }
+            sent = true;
+        }
+    }
 }
 
 /// The bytes that are asked about.
@@ -95,27 +122,6 @@ fn per_answer(max_results: i32) -> Result<usize, Status> {
         Ok(0) => Ok(USUAL),
         Ok(most) => Ok(most.min(MOST)),
         Err(_) => Err(Status::invalid_argument(format!("max_results is {max_results}, below zero"))),
-    }
-}
-
-/// Sends ranges as they are found; the size of the volume is sent even if there are none.
-fn send(
-    mut ranges: impl Iterator<Item = Result<Range<u64>>>,
-    size: u64,
-    per_answer: usize,
-    answers: &Answers<Metadata>,
-) -> Result<(), Status> {
-    let block =
-        |range: Range<u64>| Block { offset: signed(range.start), size: signed(range.end - range.start) };
-    let mut sent = false;
-    loop {
-        let blocks = ranges.by_ref().take(per_answer).map(|range| range.map(block));
-        let blocks = blocks.collect::<Result<Vec<Block>>>()?;
-        if blocks.is_empty() && sent {
-            return Ok(());
-        }
-        answers.send(Metadata { block_type: VARIABLE_LENGTH, capacity: signed(size), blocks })?;
-        sent = true;
     }
 }
 

@@ -19,6 +19,11 @@
 //! metadata of snapshots of images: which blocks have data, and which changed since another. The latter it also
 //! serves to clients in the cluster, at the first node for all of a site, see [`Clients`].
 //!
+//! A test can have drivers refuse RPCs, or break streams of metadata off, see [`Trouble`].
+//!
+//! A tree can be written to by pods of several nodes, where the volume is at several; an image by those of one. An
+//! empty volume for readers only is refused, as by storage that would have nobody fill it.
+//!
 //! What holds:
 //! - A snapshot of a tree is a snapshot of its subvolume. One of an image is taken while the file system on it is
 //!   frozen and what was written to its device is flushed: it needs no repair, at most the replay of its journal by
@@ -53,12 +58,14 @@ mod rpc;
 mod snapshots;
 #[cfg(test)]
 mod trial;
+mod trouble;
 mod volumes;
 mod wire;
 
 pub use alone::Alone;
 pub use clients::Clients;
 pub use driver::{Options, registration_socket, run};
+pub use trouble::Trouble;
 
 /// The segment of a node in CSI topology.
 pub(crate) const TOPOLOGY: &str = "testbed.holdfast.dev/csi-node";

@@ -36,6 +36,7 @@ impl Driver {
             .and_then(request::mode_of)?;
         let _held = self.pool.lock()?;
         let volume = self.volume(id)?;
+        request::check_access(capability.into_iter(), volume.form)?;
         if volume.mode != mode {
             return Err(Status::invalid_argument(format!("volume {id} is of the other mode")));
         }
@@ -44,7 +45,8 @@ impl Driver {
             return Err(Status::failed_precondition(text));
         }
         if !mounts::is_mounted(target) {
-            self.show(&volume, target, asked.readonly)?;
+            let readonly = asked.readonly || capability.is_some_and(request::is_read_only);
+            self.show(&volume, target, readonly)?;
         }
         Ok(Empty {})
     }

@@ -27,6 +27,7 @@ const SIZE: u64 = 64 << 30;
 /// A mounted pool. It outlives the process that mounted it, as a storage system does its controller.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
+    dir: PathBuf,
     root: PathBuf,
     mounts: PathBuf,
 }
@@ -45,7 +46,7 @@ impl Pool {
             let path = root.join(name);
             std::fs::create_dir_all(&path).at("create", path)?;
         }
-        let pool = Self { root, mounts: dir.join("mounts") };
+        let pool = Self { root, mounts: dir.join("mounts"), dir };
         if !pool.images().exists() {
             btrfs::create(&pool.images())?;
         }
@@ -63,6 +64,11 @@ impl Pool {
             btrfs::delete(&cut.path())?;
         }
         Ok(())
+    }
+
+    /// The directory that it is in.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The directory or file with the content of a volume.

@@ -14,8 +14,9 @@ const DEFAULT_SIZE: u64 = 1 << 30;
 /// No volume is larger; the pool would say so only when it is full.
 const LARGEST: u64 = 1 << 50;
 
-/// `AccessMode.Mode`: a volume of this driver is at one node at a time.
-const MULTI_NODE: std::ops::RangeInclusive<i32> = 3..=5;
+/// `AccessMode.Mode` of the specification: for readers only, at one node and at several; and for writers of several.
+const READERS: [i32; 2] = [2, 3];
+const SEVERAL_WRITERS: [i32; 2] = [4, 5];
 
 /// The specification's limit for a name or an id.
 const NAME_LIMIT: usize = 128;
@@ -42,11 +43,28 @@ pub(super) fn mode(capabilities: &[VolumeCapability]) -> Result<Mode, Status> {
     }
 }
 
-/// The mode of one capability, if it is one that this driver has.
-pub(super) fn mode_of(capability: &VolumeCapability) -> Result<Mode, Status> {
-    if capability.access_mode.as_ref().is_some_and(|access| MULTI_NODE.contains(&access.mode)) {
-        return Err(Status::invalid_argument("a volume is at one node at a time"));
+/// Whether a capability is for readers only.
+pub(super) fn is_read_only(capability: &VolumeCapability) -> bool {
+    capability.access_mode.as_ref().is_some_and(|access| READERS.contains(&access.mode))
+}
+
+/// Refuses access that a volume of this form does not bear: a directory has any number of pods beside each other,
+/// the file system on an image one node that writes to it.
+pub(super) fn check_access<'a>(
+    mut capabilities: impl Iterator<Item = &'a VolumeCapability>,
+    form: Form,
+) -> Result<(), Status> {
+    let several = |capability: &VolumeCapability| {
+        capability.access_mode.as_ref().is_some_and(|access| SEVERAL_WRITERS.contains(&access.mode))
+    };
+    if form == Form::Image && capabilities.any(several) {
+        return Err(Status::invalid_argument("an image of a disk is written to at one node at a time"));
     }
+    Ok(())
+}
+
+/// The mode of one capability.
+pub(super) fn mode_of(capability: &VolumeCapability) -> Result<Mode, Status> {
     match (&capability.block, &capability.mount) {
         (Some(_), None) => Ok(Mode::Block),
         (None, Some(_)) => Ok(Mode::Filesystem),
@@ -142,7 +160,7 @@ pub(super) fn no_such(what: &str, id: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::super::volumes::topology;
-    use super::super::wire::TopologyRequirement;
+    use super::super::wire::{AccessMode, Empty, TopologyRequirement};
     use super::*;
 
     #[test]
@@ -175,6 +193,24 @@ mod tests {
         assert_eq!(size(0, 0).chosen(2 << 30).unwrap(), 2 << 30, "a copy is as large as its source");
         for bad in [size(4096, 0).chosen(8192), size(5000, 6000).chosen(0), size(1 << 51, 0).chosen(0)] {
             assert_eq!(bad.unwrap_err().code(), tonic::Code::OutOfRange);
+        }
+    }
+
+    #[test]
+    fn only_a_directory_has_writers_at_several_nodes() {
+        let capability = |mode| VolumeCapability {
+            block: None,
+            mount: Some(Empty {}),
+            access_mode: Some(AccessMode { mode }),
+        };
+        for several in SEVERAL_WRITERS.map(capability) {
+            check_access(std::iter::once(&several), Form::Tree).unwrap();
+            let refused = check_access(std::iter::once(&several), Form::Image).unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        }
+        for other in [1, 2, 3, 6, 7].map(capability) {
+            check_access(std::iter::once(&other), Form::Image).unwrap();
+            assert_eq!(is_read_only(&other), READERS.contains(&other.access_mode.unwrap().mode));
         }
     }
 }

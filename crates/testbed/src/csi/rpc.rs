@@ -204,6 +204,12 @@ fn tell<A>(name: &str, answer: &Result<A, Status>) {
     }
 }
 
+/// The answer to an RPC that fails whatever it asks.
+pub(super) fn refused(asked: &Asked, status: Status) -> Answer {
+    tell::<()>(asked.uri().path(), &Err(status.clone()));
+    status.into_http()
+}
+
 /// The answer to an RPC that is not served here.
 pub(super) fn unknown(asked: &Asked) -> Answer {
     Status::unimplemented(format!("{} is not served here", asked.uri().path())).into_http()

@@ -37,6 +37,10 @@ impl Driver {
         }
         let source = origin.as_ref().map(|origin| self.source(origin)).transpose()?;
         let form = chosen_form(form, mode, source.as_ref())?;
+        request::check_access(asked.capabilities.iter(), form)?;
+        if source.is_none() && asked.capabilities.iter().all(request::is_read_only) {
+            return Err(Status::invalid_argument("an empty volume for readers only would stay empty"));
+        }
         let size = size.chosen(source.as_ref().map_or(0, |source| source.size))?;
         let nodes = Vec::from_iter(request::node(&asked));
         let volume = Volume { id, size, mode, form, origin, nodes };
@@ -89,11 +93,15 @@ impl Driver {
         if asked.capabilities.is_empty() {
             return Err(Status::invalid_argument("volume_capabilities is missing"));
         }
-        let (confirmed, message) = match request::mode(&asked.capabilities) {
-            Ok(mode) if mode == volume.mode => {
-                (Some(wire::Confirmed { capabilities: asked.capabilities }), String::new())
+        let borne = request::mode(&asked.capabilities).and_then(|mode| {
+            request::check_access(asked.capabilities.iter(), volume.form)?;
+            if mode == volume.mode {
+                return Ok(());
             }
-            Ok(_) => (None, "the volume is of the other mode".into()),
+            Err(Status::invalid_argument("the volume is of the other mode"))
+        });
+        let (confirmed, message) = match borne {
+            Ok(()) => (Some(wire::Confirmed { capabilities: asked.capabilities }), String::new()),
             Err(status) => (None, status.message().to_owned()),
         };
         Ok(wire::ValidatedCapabilities { confirmed, message })

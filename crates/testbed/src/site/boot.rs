@@ -60,7 +60,7 @@ impl Site {
             site.times.node = begun.elapsed();
         }
         if let Some(csi) = ground.csi {
-            site.start_csi(&csi).await?;
+            site.start_csi(&csi, builder.second_csi).await?;
         }
         if let Some(kwok) = ground.kwok {
             site.start(control_plane::kwok(&site.plan, &kwok))?;

@@ -20,6 +20,7 @@ pub struct SiteBuilder {
     pub(super) kubernetes: String,
     pub(super) nodes: u16,
     pub(super) csi: bool,
+    pub(super) second_csi: bool,
     pub(super) kwok_nodes: usize,
     pub(super) images: Vec<PathBuf>,
     pub(super) admission: Vec<String>,
@@ -36,6 +37,7 @@ impl SiteBuilder {
             kubernetes: KUBERNETES.into(),
             nodes: 0,
             csi: false,
+            second_csi: false,
             kwok_nodes: 0,
             images: Vec::new(),
             admission: Vec::new(),
@@ -68,6 +70,12 @@ impl SiteBuilder {
     pub fn csi(mut self) -> Self {
         self.csi = true;
         self.node()
+    }
+
+    /// As [`Self::csi`], with a second driver that takes snapshots: class [`super::CSI_SECOND_CLASS`].
+    pub fn two_csi(mut self) -> Self {
+        self.second_csi = true;
+        self.csi()
     }
 
     /// With nodes that only look like it: kwok marks their pods running, and any Job succeeded.

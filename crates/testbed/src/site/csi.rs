@@ -32,7 +32,10 @@ pub const CSI_IMAGE_CLASS: &str = "csi-image";
 /// StorageClass of the driver that has no snapshots.
 pub const CSI_PLAIN_CLASS: &str = "csi-plain";
 
-/// VolumeSnapshotClass and VolumeGroupSnapshotClass of all these classes but [`CSI_PLAIN_CLASS`]. Only volumes of
+/// As [`CSI_IMAGE_CLASS`], of a second driver that takes snapshots too; its classes of snapshots have the same name.
+pub const CSI_SECOND_CLASS: &str = "csi-second";
+
+/// VolumeSnapshotClass and VolumeGroupSnapshotClass of all classes of the first driver. Only volumes of
 /// [`CSI_IMAGE_CLASS`] and raw devices can be in a group.
 pub const SNAPSHOT_CLASS: &str = "csi";
 
@@ -40,6 +43,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// At their default rate each request of a sidecar waits 200 ms.
 const RATE: [&str; 2] = ["--kube-api-qps=200", "--kube-api-burst=400"];
+
+/// By default a call that a driver refused is made again after up to five minutes.
+const PATIENCE: &str = "--retry-interval-max=5s";
 
 const GROUPS: &str = "--feature-gates=CSIVolumeGroupSnapshot=true";
 
@@ -52,19 +58,31 @@ pub(super) struct Parts {
 }
 
 /// One driver of a site; two that differ in what they can are two names for Kubernetes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Driver {
     WithSnapshots,
     Plain,
+    /// As the first, with a pool of its own.
+    Second,
 }
 
 impl Driver {
-    const ALL: [Self; 2] = [Self::WithSnapshots, Self::Plain];
+    const USUAL: [Self; 2] = [Self::WithSnapshots, Self::Plain];
+    const ALL: [Self; 3] = [Self::WithSnapshots, Self::Plain, Self::Second];
+
+    fn of(second: bool) -> &'static [Self] {
+        if second { &Self::ALL } else { &Self::USUAL }
+    }
+
+    fn has_snapshots(self) -> bool {
+        !matches!(self, Self::Plain)
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::WithSnapshots => "csi.testbed.holdfast.dev",
             Self::Plain => "plain.testbed.holdfast.dev",
+            Self::Second => "second.testbed.holdfast.dev",
         }
     }
 
@@ -73,6 +91,7 @@ impl Driver {
         match self {
             Self::WithSnapshots => "csi",
             Self::Plain => "csi-plain",
+            Self::Second => CSI_SECOND_CLASS,
         }
     }
 
@@ -94,7 +113,7 @@ impl Driver {
             .on_node();
         Ok(match self {
             Self::WithSnapshots if node.number == 0 => snapshot_metadata::served_by(spec, &node.site),
-            Self::WithSnapshots => spec,
+            Self::WithSnapshots | Self::Second => spec,
             Self::Plain => spec.arg("--without-snapshots"),
         })
     }
@@ -109,19 +128,35 @@ impl Driver {
         .arg("--extra-create-metadata")
         // Else a volume for one node's pod is asked for as if any node would do.
         .arg("--strict-topology")
+        .arg(PATIENCE)
+    }
+
+    fn snapshotter(self, first: &NodePlan, parts: &Parts) -> Spec {
+        let name = format!("{}-snapshotter", self.short());
+        sidecar(&first.site, &name, parts.snapshotter.bin("csi-snapshotter"))
+            .flag("csi-address", self.socket(first))
+            .arg("--extra-create-metadata")
+            .arg(PATIENCE)
+            .arg(GROUPS)
+    }
+
+    /// VolumeSnapshotClass and VolumeGroupSnapshotClass.
+    fn snapshot_class(self) -> &'static str {
+        if self == Self::WithSnapshots { SNAPSHOT_CLASS } else { self.short() }
     }
 }
 
 impl Site {
     /// Starts drivers and sidecars, and waits until all kubelets know the drivers.
-    pub(super) async fn start_csi(&mut self, parts: &Parts) -> Result<()> {
+    pub(super) async fn start_csi(&mut self, parts: &Parts, second: bool) -> Result<()> {
+        let drivers = Driver::of(second);
         let path = parts.definitions.share("crds.yaml");
         let definitions = std::fs::read_to_string(&path).at("read", path)?;
-        let classes = classes(self.plan.has_several_nodes());
+        let classes = classes(drivers, self.plan.has_several_nodes());
         self.apply(&(definitions + "---\n" + snapshot_metadata::DEFINITION + &classes)).await?;
         let nodes: Vec<NodePlan> = self.machines.iter().map(|machine| machine.plan.clone()).collect();
         let first = nodes.first().ok_or_else(|| self.no_component("kubelet"))?;
-        for driver in Driver::ALL {
+        for driver in drivers {
             for machine in &mut self.machines {
                 machine.start(driver.spec(&machine.plan)?)?;
             }
@@ -130,31 +165,31 @@ impl Site {
         let established = ["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"];
         self.kubectl(&established).await?;
         let service = snapshot_metadata::service(Driver::WithSnapshots.name(), &self.plan)?;
-        self.apply(&(snapshot_classes() + &service)).await?;
-        self.start(snapshotter(first, parts))?;
+        self.apply(&(snapshot_classes(drivers) + &service)).await?;
+        for driver in drivers.iter().filter(|driver| driver.has_snapshots()) {
+            self.start(driver.snapshotter(first, parts))?;
+        }
         self.start(snapshot_controller(&self.plan, parts))?;
         for node in &nodes {
-            self.wait_for_drivers(node).await?;
+            self.wait_for_drivers(node, drivers).await?;
         }
         Ok(())
     }
 
-    async fn wait_for_drivers(&mut self, node: &NodePlan) -> Result<()> {
+    /// Directory of the pool of the driver that has snapshots.
+    pub(super) fn csi_pool(&self) -> PathBuf {
+        self.plan.dir.join(Driver::WithSnapshots.short())
+    }
+
+    async fn wait_for_drivers(&mut self, node: &NodePlan, wanted: &[Driver]) -> Result<()> {
         let nodes: Api<CSINode> = Api::all(self.client.clone());
         let (name, driver) = (node.name(), node.numbered("csi-driver"));
         self.wait_for(&driver, "the kubelet does not know it", LIMIT, || async {
             let drivers = nodes.get_opt(&name).await?.map(|node| node.spec.drivers).unwrap_or_default();
-            Ok(Driver::ALL.iter().all(|driver| drivers.iter().any(|known| known.name == driver.name())))
+            Ok(wanted.iter().all(|driver| drivers.iter().any(|known| known.name == driver.name())))
         })
         .await
     }
-}
-
-fn snapshotter(first: &NodePlan, parts: &Parts) -> Spec {
-    sidecar(&first.site, "csi-snapshotter", parts.snapshotter.bin("csi-snapshotter"))
-        .flag("csi-address", Driver::WithSnapshots.socket(first))
-        .arg("--extra-create-metadata")
-        .arg(GROUPS)
 }
 
 fn snapshot_controller(plan: &Plan, parts: &Parts) -> Spec {
@@ -167,7 +202,7 @@ fn sidecar(plan: &Plan, name: &str, program: PathBuf) -> Spec {
 }
 
 /// Drivers and StorageClasses; a driver's object has to be there before the kubelet learns of the driver.
-fn classes(several_nodes: bool) -> String {
+fn classes(drivers: &[Driver], several_nodes: bool) -> String {
     let driver = |driver: Driver| {
         json!({
             "apiVersion": "storage.k8s.io/v1",
@@ -186,35 +221,41 @@ fn classes(several_nodes: bool) -> String {
             "volumeBindingMode": binding,
         })
     };
-    let mut all = Driver::ALL.map(driver).to_vec();
+    let mut all: Vec<Value> = drivers.iter().copied().map(driver).collect();
     all.push(class(CSI_CLASS, Driver::WithSnapshots, "Immediate"));
     all.push(class(CSI_LATE_CLASS, Driver::WithSnapshots, "WaitForFirstConsumer"));
     all.push(class(CSI_PLAIN_CLASS, Driver::Plain, "Immediate"));
-    let mut with = |name: &str, parameter: (&str, &str)| {
-        let mut special = class(name, Driver::WithSnapshots, "Immediate");
+    let mut with = |name: &str, driver: Driver, parameter: (&str, &str)| {
+        let mut special = class(name, driver, "Immediate");
         special["parameters"] = json!({ parameter.0: parameter.1 });
         all.push(special);
     };
-    with(CSI_IMAGE_CLASS, (FORM, IMAGE));
+    with(CSI_IMAGE_CLASS, Driver::WithSnapshots, (FORM, IMAGE));
     if several_nodes {
-        with(CSI_SHARED_CLASS, (SHARED, "true"));
+        with(CSI_SHARED_CLASS, Driver::WithSnapshots, (SHARED, "true"));
+    }
+    if drivers.contains(&Driver::Second) {
+        with(CSI_SECOND_CLASS, Driver::Second, (FORM, IMAGE));
     }
     all.iter().map(|manifest| format!("---\n{manifest:#}\n")).collect()
 }
 
-/// A class of snapshots, which is the default, and one of group snapshots.
-fn snapshot_classes() -> String {
-    let class = |group: &str, kind: &str, annotations: Value| {
+/// For each driver a class of snapshots, which is the default, and one of group snapshots.
+fn snapshot_classes(drivers: &[Driver]) -> String {
+    let class = |driver: Driver, group: &str, kind: &str, annotations: Value| {
         let manifest = json!({
             "apiVersion": format!("{group}/v1"),
             "kind": kind,
-            "metadata": { "name": SNAPSHOT_CLASS, "annotations": annotations },
-            "driver": Driver::WithSnapshots.name(),
+            "metadata": { "name": driver.snapshot_class(), "annotations": annotations },
+            "driver": driver.name(),
             "deletionPolicy": "Delete",
         });
         format!("---\n{manifest:#}\n")
     };
     let default = json!({ "snapshot.storage.kubernetes.io/is-default-class": "true" });
-    class("snapshot.storage.k8s.io", "VolumeSnapshotClass", default)
-        + &class("groupsnapshot.storage.k8s.io", "VolumeGroupSnapshotClass", json!({}))
+    let of = |driver: &Driver| {
+        class(*driver, "snapshot.storage.k8s.io", "VolumeSnapshotClass", default.clone())
+            + &class(*driver, "groupsnapshot.storage.k8s.io", "VolumeGroupSnapshotClass", json!({}))
+    };
+    drivers.iter().filter(|driver| driver.has_snapshots()).map(of).collect()
 }

@@ -24,7 +24,8 @@ use tokio::io::AsyncWriteExt;
 
 pub use builder::{STORAGE_CLASS, SiteBuilder};
 pub use csi::{
-    CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SHARED_CLASS, SNAPSHOT_CLASS,
+    CSI_CLASS, CSI_IMAGE_CLASS, CSI_LATE_CLASS, CSI_PLAIN_CLASS, CSI_SECOND_CLASS, CSI_SHARED_CLASS,
+    SNAPSHOT_CLASS,
 };
 pub use faults::Partition;
 use node::Machine;

@@ -1,4 +1,4 @@
-//! What can befall one real node of a site: it loses power or its line.
+//! What can befall one real node of a site, which loses power or its line, and what can befall its storage.
 
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -7,6 +7,7 @@ use kube::api::Api;
 use super::boot::NODE_LIMIT;
 use super::node::{self, Machine};
 use super::{Partition, Site};
+use crate::csi::Trouble;
 use crate::error::{Error, Result};
 
 impl Site {
@@ -37,6 +38,14 @@ impl Site {
             Ok(node::is_ready(&now) && heard(&now) != before)
         })
         .await
+    }
+
+    /// Brings the storage with snapshots of all nodes into trouble; the default ends it.
+    ///
+    /// # Errors
+    /// If the site has no such storage.
+    pub fn trouble_csi(&self, trouble: &Trouble) -> Result<()> {
+        trouble.tell(&self.csi_pool())
     }
 
     /// Cuts one node off from everything, other nodes included. The first takes the control plane with it.

@@ -6,7 +6,7 @@ use holdfast_cluster::{Cluster, Delete, Write, kinds};
 use holdfast_model::label::{self, SYSTEM_NAMESPACE};
 use serde_json::{Value, json};
 
-use super::observe::observe;
+use super::observe::{observe, users};
 use super::record::Record;
 use super::step::{Seen, Step, is_bound, next};
 use super::{ClaimRestore, RestoreContext, RestoredClaim};
@@ -96,7 +96,7 @@ fn retain(context: &RestoreContext, wanted: &ClaimRestore, volume: &Value) -> Va
 
 /// One write from our claim to the application's, without a uid: the volume is never free.
 fn reserve(wanted: &ClaimRestore, volume: &Value) -> Value {
-    json!({
+    let mut patch = json!({
         "metadata": {"resourceVersion": volume["metadata"]["resourceVersion"]},
         "spec": {"claimRef": {
             "apiVersion": "v1",
@@ -106,7 +106,13 @@ fn reserve(wanted: &ClaimRestore, volume: &Value) -> Value {
             "uid": null,
             "resourceVersion": null,
         }},
-    })
+    });
+    // It may have been filled by another mode than pods are to use it by.
+    let modes = &wanted.spec()["accessModes"];
+    if modes.is_array() {
+        patch["spec"]["accessModes"] = modes.clone();
+    }
+    patch
 }
 
 fn put_back(volume: &Value) -> Value {
@@ -128,8 +134,24 @@ async fn delete_source(cluster: &Cluster, wanted: &ClaimRestore, source: Option<
     let (namespace, name) = (Some(SYSTEM_NAMESPACE), wanted.source_name());
     cluster.delete(&claims, namespace, &name, &Delete { uid, ..Delete::default() }).await?;
     let what = format!("claim {name} to be gone");
-    cluster.wait(&claims, namespace, &name, &what, PATIENCE, |claim| claim.is_none()).await?;
-    Ok(())
+    match cluster.wait(&claims, namespace, &name, &what, PATIENCE, |claim| claim.is_none()).await {
+        Err(holdfast_cluster::Error::NotInTime { waited, .. }) => {
+            let holders = users(cluster, &name).await?;
+            Err(refused(wanted, &not_let_go(&name, waited, &holders), LET_GO))
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+const LET_GO: &str = "what is filled is kept: restore again when the node and its driver have let go of the volume; \
+                      the pod of a node that is lost for good can be deleted by force";
+
+fn not_let_go(name: &str, waited: Duration, holders: &[String]) -> String {
+    let holders = match holders {
+        [] => "no pod has it any more".to_owned(),
+        several => format!("{} still has it", several.join(", ")),
+    };
+    format!("our claim {name}, whose volume is filled, is not gone after {} s: {holders}", waited.as_secs())
 }
 
 async fn create_target(
@@ -159,5 +181,18 @@ pub(super) fn refused(wanted: &ClaimRestore, reason: &str, hint: &str) -> Error 
         claim: wanted.claim.clone(),
         reason: reason.to_owned(),
         hint: hint.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_still_has_a_claim_of_ours_is_named() {
+        let minutes = Duration::from_secs(120);
+        let told = not_let_go("restore-1", minutes, &["pod mover-1 on node n2".to_owned()]);
+        assert!(told.contains("restore-1") && told.contains("pod mover-1 on node n2 still has it"), "{told}");
+        assert!(not_let_go("restore-1", minutes, &[]).contains("no pod has it any more"));
     }
 }

@@ -1,8 +1,10 @@
 //! Fills the volumes of one group under claims of ours, by one mover.
 
+use std::time::Duration;
+
 use holdfast_cluster::{Cluster, Delete, Write, kinds};
 use holdfast_model::label::SYSTEM_NAMESPACE;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::apply::refused;
 use super::mover::{Target, discard_mover, mover_failed, run_mover};
@@ -15,6 +17,9 @@ use crate::jobs::Filled;
 use crate::manifest;
 use crate::settings::MoverSettings;
 use crate::snapshots::Local;
+
+/// How long a claim without a volume may take to go.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// Fills what is not filled. For each claim: what this run's mover did, `None` if there was
 /// nothing to do, or why it cannot be restored.
@@ -80,7 +85,7 @@ async fn run(
     let filled = match ran {
         Ok(filled) => filled,
         Err(error) => {
-            drop_local(cluster, claims).await;
+            drop_unused(cluster, claims).await;
             return Err(error);
         }
     };
@@ -112,6 +117,7 @@ async fn make_source(
     if let Some(of) = local.source(&claim.snapshot, &source["spec"]) {
         source["spec"]["dataSource"] = of;
     }
+    make_way(cluster, &source).await?;
     let created = cluster.create(&kinds::persistent_volume_claims(), &source, &Write::default()).await?;
     let there = &created.object()["metadata"];
     if there["annotations"][FOR] != claim.subject().as_str() || !there["deletionTimestamp"].is_null() {
@@ -121,18 +127,44 @@ async fn make_source(
     Ok(())
 }
 
-/// Removes claims that were to be made of a local snapshot and on which no mover has started: the
-/// snapshot may be broken, and the next attempt is not to depend on it.
-async fn drop_local(cluster: &Cluster, claims: &[&ClaimRestore]) {
+/// Removes claims on which no mover has started and nothing can be: those that were to be made of a local snapshot, which
+/// may be broken, and those that got no volume. The next attempt is not to depend on them.
+async fn drop_unused(cluster: &Cluster, claims: &[&ClaimRestore]) {
     let of = kinds::persistent_volume_claims();
     for claim in claims {
-        let name = claim.source_name();
-        let there = cluster.get(&of, Some(SYSTEM_NAMESPACE), &name).await.ok().flatten();
-        let Some(there) = there.filter(|there| there["spec"]["dataSource"].is_object()) else { continue };
-        let uid = there["metadata"]["uid"].as_str().map(str::to_owned);
-        let _ =
-            cluster.delete(&of, Some(SYSTEM_NAMESPACE), &name, &Delete { uid, ..Delete::default() }).await;
+        let there = cluster.get(&of, Some(SYSTEM_NAMESPACE), &claim.source_name()).await.ok().flatten();
+        let unused =
+            |there: &Value| there["spec"]["dataSource"].is_object() || there["spec"]["volumeName"].is_null();
+        if let Some(there) = there.filter(unused) {
+            let _ = remove_source(cluster, &there).await;
+        }
     }
+}
+
+/// Removes a claim of ours that got no volume and asks for another than is wanted now, as it was mapped otherwise, and
+/// waits for the end of one that is being removed.
+async fn make_way(cluster: &Cluster, wanted: &Value) -> Result<()> {
+    let (of, namespace) = (kinds::persistent_volume_claims(), Some(SYSTEM_NAMESPACE));
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    let Some(there) = cluster.get(&of, namespace, name).await? else { return Ok(()) };
+    let same = |key: &str| wanted["spec"][key].is_null() || wanted["spec"][key] == there["spec"][key];
+    let (is_bound, stays) =
+        (there["spec"]["volumeName"].is_string(), there["metadata"]["deletionTimestamp"].is_null());
+    if is_bound || (stays && same("accessModes") && same("storageClassName")) {
+        return Ok(());
+    }
+    remove_source(cluster, &there).await?;
+    let gone = |seen: Option<&Value>| seen.is_none();
+    cluster.wait(&of, namespace, name, "an earlier claim of ours to be gone", REMOVAL, gone).await?;
+    Ok(())
+}
+
+async fn remove_source(cluster: &Cluster, source: &Value) -> Result<()> {
+    let (of, namespace) = (kinds::persistent_volume_claims(), Some(SYSTEM_NAMESPACE));
+    let text = |key: &str| source["metadata"][key].as_str().map(str::to_owned);
+    let delete = Delete { uid: text("uid"), ..Delete::default() };
+    cluster.delete(&of, namespace, &text("name").unwrap_or_default(), &delete).await?;
+    Ok(())
 }
 
 async fn mark_filled(cluster: &Cluster, claim: &ClaimRestore) -> Result<()> {

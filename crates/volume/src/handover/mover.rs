@@ -4,6 +4,8 @@ use holdfast_cluster::{Cluster, Delete, Propagation, kinds};
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use serde_json::json;
 
+use super::apply::refused;
+use super::observe::unbound;
 use super::{ClaimRestore, FillProgress, RestoreContext};
 use crate::blocks;
 use crate::error::{Error, Result};
@@ -97,8 +99,9 @@ pub(crate) async fn run_mover(
     let launch = match Launch::start(cluster, &job, &spec, settings.start_timeout).await {
         Ok(launch) => launch,
         Err(error) => {
+            let unmade = unmade(cluster, targets).await;
             discard_mover(cluster, name).await;
-            return Err(error);
+            return Err(unmade.unwrap_or(error));
         }
     };
     let group = &first.restore.group;
@@ -114,6 +117,20 @@ pub(crate) async fn run_mover(
         proven.ok_or_else(|| mover_failed(target.restore, &reason))
     });
     Ok(believed.collect())
+}
+
+/// Why a mover has not started, if that is for want of a volume.
+async fn unmade(cluster: &Cluster, targets: &[Target<'_>]) -> Option<Error> {
+    for target in targets {
+        // Whoever may not see more has the mover's own error.
+        let Ok(Some(said)) = unbound(cluster, &target.claim).await else { continue };
+        let class = target.restore.manifest["spec"]["storageClassName"].as_str().unwrap_or("the default");
+        let modes = target.restore.access_modes().writable();
+        let reason = format!("storage class {class} has not made a volume with access mode {modes}: {said}");
+        let hint = "map it to what the storage has, by --storage-class-map and --access-mode-map, or mend its driver";
+        return Some(refused(target.restore, &reason, hint));
+    }
+    None
 }
 
 fn mounted(n: usize, target: &Target<'_>) -> MountedVolume {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ClaimRestore;
 use super::record::Record;
-use super::step::Seen;
+use super::step::{Seen, is_bound};
 use crate::error::Result;
 use crate::manifest::part;
 
@@ -23,6 +23,40 @@ pub(super) async fn observe(cluster: &Cluster, wanted: &ClaimRestore) -> Result<
         }
     }
     Ok(Seen { source, volume, target })
+}
+
+/// Why a claim of ours has no volume; nothing if it has one, or if nobody says why.
+pub(super) async fn unbound(cluster: &Cluster, name: &str) -> Result<Option<String>> {
+    let claim = cluster.get(&kinds::persistent_volume_claims(), Some(SYSTEM_NAMESPACE), name).await?;
+    let Some(claim) = claim.filter(|claim| !is_bound(claim)) else { return Ok(None) };
+    let uid = claim["metadata"]["uid"].as_str().unwrap_or_default();
+    let fields = Some(format!("involvedObject.uid={uid},type=Warning"));
+    let options = ListOptions { fields, ..ListOptions::in_namespace(SYSTEM_NAMESPACE) };
+    let events = cluster.list_all(&kinds::resource("", "v1", "Event", "events", true), options).await;
+    let events = events.unwrap_or_default();
+    let last = events.iter().filter_map(|event| event.parse().ok()).max_by_key(seen_last);
+    Ok(last.and_then(|event: Value| event["message"].as_str().map(str::to_owned)))
+}
+
+/// When an event was seen last, as it is written.
+fn seen_last(event: &Value) -> String {
+    let times = ["lastTimestamp", "eventTime"].into_iter().filter_map(|key| event[key].as_str());
+    times.max().unwrap_or_default().to_owned()
+}
+
+/// The pods in our namespace that have a claim of ours, with the nodes they are on.
+pub(super) async fn users(cluster: &Cluster, claim: &str) -> Result<Vec<String>> {
+    let pods = cluster.list_all(&kinds::pods(), ListOptions::in_namespace(SYSTEM_NAMESPACE)).await?;
+    let has = |pod: &Value| {
+        let volumes = pod["spec"]["volumes"].as_array();
+        volumes.is_some_and(|all| all.iter().any(|one| one["persistentVolumeClaim"]["claimName"] == claim))
+    };
+    let named = |pod: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or("none yet").to_owned();
+        format!("pod {} on node {}", text(&pod["metadata"]["name"]), text(&pod["spec"]["nodeName"]))
+    };
+    let pods = pods.iter().filter_map(|pod| pod.parse().ok());
+    Ok(pods.filter(has).map(|pod| named(&pod)).collect())
 }
 
 /// The PersistentVolume whose record names this claim and snapshot.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ClaimRestore, RestoreContext};
+use crate::access::AccessModes;
 use crate::manifest::{self, part};
 
 /// Annotation on a claim of ours: the claim it is for, `namespace/name`.
@@ -57,7 +58,7 @@ impl ClaimRestore {
                 "labels": manifest::labels(&context.run, part::CLAIM),
                 "annotations": {FOR: self.subject(), SNAPSHOT: self.snapshot.to_string()},
             },
-            "spec": self.spec(),
+            "spec": self.writable_spec(),
         })
     }
 
@@ -88,6 +89,20 @@ impl ClaimRestore {
         let mut spec = self.spec();
         spec["volumeName"] = json!(volume);
         json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    }
+
+    /// The access modes of the claim to be made.
+    pub(crate) fn access_modes(&self) -> AccessModes {
+        AccessModes::of(&self.manifest)
+    }
+
+    /// The same as [`Self::spec`] for a claim of ours, which a mover has to write to.
+    pub(crate) fn writable_spec(&self) -> Value {
+        let mut spec = self.spec();
+        if spec["accessModes"].is_array() {
+            spec["accessModes"] = self.access_modes().writable().manifest();
+        }
+        spec
     }
 
     /// What the claim asks for, without the volume and the source it had.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ClaimRestore;
 use super::record::{FILLED, Record, SNAPSHOT};
+use crate::access::AccessModes;
 
 /// What is there.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,7 +65,7 @@ pub(super) fn next(wanted: &ClaimRestore, seen: &Seen) -> Step {
             None => Step::Fill,
         };
     };
-    let Some(record) = Record::of(volume) else { return before_record(seen) };
+    let Some(record) = Record::of(volume) else { return before_record(wanted, volume, seen) };
     if volume["spec"]["persistentVolumeReclaimPolicy"] != "Retain" {
         return Step::Retain;
     }
@@ -74,8 +75,13 @@ pub(super) fn next(wanted: &ClaimRestore, seen: &Seen) -> Step {
     after_source(wanted, &record, volume, seen.target.as_ref())
 }
 
-fn before_record(seen: &Seen) -> Step {
+fn before_record(wanted: &ClaimRestore, volume: &Value, seen: &Seen) -> Step {
+    let (made_with, modes) = (AccessModes::of(volume), wanted.access_modes());
     match (&seen.source, &seen.target) {
+        (Some(_), None) if !made_with.serve(&modes) => refuse(
+            &format!("its volume was made with access mode {made_with}, which does not serve {modes}"),
+            "map it with --access-mode-map; or have a new volume filled, by ending the standby or deleting our claim",
+        ),
         (Some(source), None) if is_filled(source) => Step::Retain,
         (Some(_), None) => Step::Fill,
         (_, Some(target)) if is_bound(target) => Step::Done,

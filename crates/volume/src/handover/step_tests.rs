@@ -211,3 +211,25 @@ fn the_target_asks_for_what_the_claim_asked_for() {
     assert!(annotations.contains_key("team") && !annotations.contains_key("pv.kubernetes.io/bind-completed"));
     assert!(wanted.source(&context())["spec"]["volumeName"].is_null());
 }
+
+#[test]
+fn a_volume_for_readers_is_filled_by_a_writer_and_handed_to_readers() {
+    let mut wanted = wanted();
+    wanted.manifest = json!({"spec": {"accessModes": ["ReadOnlyMany"]}});
+    assert_eq!(wanted.source(&context())["spec"]["accessModes"], json!(["ReadWriteOnce"]));
+    assert_eq!(wanted.target(&context(), "pv-1")["spec"]["accessModes"], json!(["ReadOnlyMany"]));
+    wanted.manifest = json!({"spec": {"accessModes": ["ReadWriteOncePod"]}});
+    assert_eq!(wanted.source(&context())["spec"]["accessModes"], json!(["ReadWriteOncePod"]));
+}
+
+#[test]
+fn a_volume_that_one_node_writes_to_is_not_handed_to_writers_of_several() {
+    let mut world = World::new();
+    world.apply(&Step::Fill);
+    world.volume()["spec"]["accessModes"] = json!(["ReadWriteOnce"]);
+    assert_eq!(next(&wanted(), &world.seen), Step::Retain);
+    let mut shared = wanted();
+    shared.manifest = json!({"spec": {"accessModes": ["ReadWriteMany"]}});
+    let Step::Refuse { reason, hint } = next(&shared, &world.seen) else { panic!("not refused") };
+    assert!(reason.contains("ReadWriteMany") && hint.contains("--access-mode-map"), "{reason}; {hint}");
+}

@@ -105,6 +105,7 @@ impl Driver<'_> {
     /// Reads the live volume, from its pod's mount or a holder's.
     fn live(&self, mut bound: BoundClaim) -> BoxFuture<'_, Result<CapturedClaim, Problem>> {
         Box::pin(async move {
+            let mut last = None;
             for attempt in 0..ATTEMPTS {
                 if attempt > 0 {
                     let CaptureRequest { namespace, claim, .. } = self.request;
@@ -118,15 +119,20 @@ impl Driver<'_> {
                 }
                 match outcome {
                     Attempt::Captured(snapshot) => {
-                        return self.captured(&bound, source.method, None, snapshot).await;
+                        let captured = self.captured(&bound, source.method, None, snapshot).await;
+                        return captured.map(|captured| captured.read_at(source.node));
                     }
                     Attempt::SourceEnded => {}
+                    // Another node may have it too, and be the better one.
+                    Attempt::MoverEnded(problem) if bound.access_modes().is_for_many() => {
+                        last = Some(problem)
+                    }
                     Attempt::MoverEnded(problem) | Attempt::Failed(problem) => return Err(problem),
                 }
             }
             let message = format!("the pod it was read from ended {ATTEMPTS} times during capture");
-            Err(Problem::new("volume.source_ended", self.request.subject(), message)
-                .hint("run the backup again when its pods are stable"))
+            let ended = Problem::new("volume.source_ended", self.request.subject(), message);
+            Err(last.unwrap_or_else(|| ended.hint("run the backup again when its pods are stable")))
         })
     }
 
@@ -141,6 +147,9 @@ impl Driver<'_> {
             if let Some(path) = bound.volume["spec"]["hostPath"]["path"].as_str() {
                 // No pod is made for a path that will not be read.
                 source::allowed(path, settings, &self.request.subject())?;
+            }
+            if let Some(source) = source::of_only_pod(cluster, bound, settings).await? {
+                return Ok(Placed { slot: slots.take(Some(&source.node)).await, holder: None, source });
             }
             let slot = slots.take(None).await;
             let holder = Holder::start(cluster, settings, &context.run, self.request).await?;
@@ -510,6 +519,7 @@ fn volume_capture(
             .unwrap_or_default(),
         access_modes: modes.map(text).collect(),
         method,
+        node: None,
         cut: None,
         snapshot: snapshot.to_string(),
         started: report.started,

@@ -167,6 +167,14 @@ pub struct CapturedClaim {
     pub parent: Option<SnapshotId>,
 }
 
+impl CapturedClaim {
+    /// The same of a volume that was read from its mount at this node.
+    fn read_at(mut self, node: String) -> Self {
+        self.volume.node = Some(node);
+        self
+    }
+}
+
 /// How far the capture of one claim is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClaimProgress {

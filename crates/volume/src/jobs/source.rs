@@ -10,6 +10,7 @@ use holdfast_model::label;
 use holdfast_model::point::CaptureMethod;
 use serde_json::Value;
 
+use crate::access::AccessModes;
 use crate::error::Result;
 use crate::settings::MoverSettings;
 
@@ -27,6 +28,11 @@ impl BoundClaim {
     /// Whether it is a raw block device.
     pub(crate) fn is_block(&self) -> bool {
         self.claim["spec"]["volumeMode"] == "Block"
+    }
+
+    /// Who may have it, and how.
+    pub(crate) fn access_modes(&self) -> AccessModes {
+        AccessModes::of(&self.claim)
     }
 }
 
@@ -87,6 +93,37 @@ pub(super) async fn find(
 ) -> Result<Found, Problem> {
     let users = users(cluster, bound).await?;
     among(cluster, bound, users.iter(), settings).await
+}
+
+/// Waits for the pod that alone may have the claim to run, and gives its mount; nothing where a pod of ours may have it.
+///
+/// # Errors
+/// The pod does not run in time, so that nobody can read the volume.
+pub(super) async fn of_only_pod(
+    cluster: &Cluster,
+    bound: &BoundClaim,
+    settings: &MoverSettings,
+) -> Result<Option<Source>, Problem> {
+    if !bound.access_modes().is_for_one_pod() {
+        return Ok(None);
+    }
+    let users = users(cluster, bound).await?;
+    let Some(pod) = users.iter().find(|pod| pod["spec"]["nodeName"].is_string()) else { return Ok(None) };
+    let text = |key: &str| pod["metadata"][key].as_str().unwrap_or_default();
+    let (namespace, name, uid) = (text("namespace"), text("name"), text("uid"));
+    let settled =
+        |seen: Option<&Value>| seen.is_none_or(|seen| seen["metadata"]["uid"] != uid || is_running(seen));
+    let what = format!("pod {name}, which alone may have the claim, to run");
+    let waited =
+        cluster.wait(&kinds::pods(), Some(namespace), name, &what, settings.start_timeout, settled).await;
+    if let Err(error) = waited {
+        return Err(Problem::new("volume.one_pod", bound.subject(), error.to_string())
+            .hint("no pod of ours can read it beside that one: run the backup when it runs, or is gone"));
+    }
+    match find(cluster, bound, settings).await? {
+        Found::Source(source) => Ok(Some(source)),
+        Found::Unmounted => Ok(None),
+    }
 }
 
 /// The pods that use the claim and have not ended, in the order of their names.

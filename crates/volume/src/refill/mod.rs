@@ -127,6 +127,12 @@ impl One<'_> {
             return Err(Problem::new("volume.block", self.claim.subject(), message)
                 .hint("restore it under another name with --namespace-map, and copy what is needed"));
         }
+        if bound.access_modes().is_read_only() {
+            let message = "its access mode is ReadOnlyMany, so nobody can write to it in place";
+            return Err(Problem::new("volume.read_only", self.claim.subject(), message).hint(
+                "restore it under another name with --namespace-map, or delete the claim and restore it anew",
+            ));
+        }
         let mount = Box::pin(Mount::of(self.cluster, self.settings, &self.context.run, self.claim, &bound));
         let mount = mount.await?;
         let filled = tokio::select! {

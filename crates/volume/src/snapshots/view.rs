@@ -57,8 +57,8 @@ impl View {
         &self.names.view
     }
 
-    /// Removes the claim, the snapshot and what the storage keeps of both. What cannot be removed
-    /// now is labelled and swept.
+    /// Removes the claim, the snapshot and what the storage keeps of both. What is not gone then is said, labelled,
+    /// and swept.
     pub(crate) async fn close(self, cluster: &Cluster) {
         self.end(cluster).await;
         if self.is_member {
@@ -67,9 +67,9 @@ impl View {
         let (snapshots, name) = (kinds::volume_snapshots(), self.names.snapshot.as_str());
         let _ = cluster.delete(&snapshots, Some(SYSTEM_NAMESPACE), name, &Delete::default()).await;
         let contents = kinds::volume_snapshot_contents();
-        let _ = cluster
-            .wait(&contents, None, name, "the snapshot to be gone", REMOVAL, |content| content.is_none())
-            .await;
+        let what = "the end of its snapshot";
+        let waited = cluster.wait(&contents, None, name, what, REMOVAL, |content| content.is_none()).await;
+        self.say_of(waited);
     }
 
     /// Removes the claim and leaves the snapshot.
@@ -79,14 +79,21 @@ impl View {
         // Some storage does not delete a snapshot that has volumes, so the volume goes first.
         let volume = cluster.get(&claims, namespace, name).await.ok().flatten();
         let _ = cluster.delete(&claims, namespace, name, &Delete::default()).await;
-        let _ = cluster
-            .wait(&claims, namespace, name, "the view to be gone", REMOVAL, |claim| claim.is_none())
-            .await;
+        let what = "the end of the claim that its snapshot was read through";
+        let gone = |seen: Option<&Value>| seen.is_none();
+        self.say_of(cluster.wait(&claims, namespace, name, what, REMOVAL, gone).await);
         if let Some(volume) = volume.as_ref().and_then(|claim| claim["spec"]["volumeName"].as_str()) {
             let volumes = kinds::persistent_volumes();
-            let _ = cluster
-                .wait(&volumes, None, volume, "its volume to be gone", REMOVAL, |volume| volume.is_none())
-                .await;
+            let what = "the end of the volume that was made of its snapshot";
+            self.say_of(cluster.wait(&volumes, None, volume, what, REMOVAL, gone).await);
+        }
+    }
+
+    /// The storage was told to delete it: what takes longer goes on without us.
+    fn say_of<T>(&self, waited: Result<T, holdfast_cluster::Error>) {
+        if let Err(error) = waited {
+            let claim = self.names.subject();
+            tracing::warn!(%error, claim, "it goes when its node and its driver let it, or with a sweep");
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn empty(leg: &Leg, claim: &ClaimRestore, name: &str) -> Value {
             "labels": {key: value, PART: part::STANDBY, label::APPLICATION: leg.application.as_str()},
             "annotations": {SUBJECT: claim.subject()},
         },
-        "spec": claim.spec(),
+        "spec": claim.writable_spec(),
     })
 }
 

@@ -44,6 +44,10 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "OLD=NEW")]
     storage_class_map: Vec<String>,
 
+    /// Make volumes for access mode NEW instead of OLD, ReadWriteMany=ReadWriteOnce for instance; may be given several times
+    #[arg(long, value_name = "OLD=NEW")]
+    access_mode_map: Vec<String>,
+
     #[command(flatten)]
     busy: Busy,
 
@@ -53,9 +57,12 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let mapping = Mapping::parse(&self.namespace_map, &self.storage_class_map).map_err(|invalid| {
-            Error::Usage { what: invalid.to_string(), hint: "see `holdfast standby sync --help`" }
-        })?;
+        let mapping = Mapping::parse(&self.namespace_map, &self.storage_class_map)
+            .and_then(|mapping| mapping.with_access_modes(&self.access_mode_map))
+            .map_err(|invalid| Error::Usage {
+                what: invalid.to_string(),
+                hint: "see `holdfast standby sync --help`",
+            })?;
         let mut last: Option<PointId> = None;
         loop {
             let report = interrupt::run(async |cancel| {

@@ -91,3 +91,17 @@ fn classes_are_mapped_wherever_volumes_are_asked_for() {
         json!({"spec": {"hard": {"ssd.storageclass.storage.k8s.io/requests.storage": "1Gi", "pods": "3"}}})
     );
 }
+
+#[test]
+fn access_modes_are_mapped_and_each_is_there_once() {
+    let map = |pairs: &[&str]| Mapping::default().with_access_modes(pairs);
+    let mapping = map(&["ReadWriteMany=ReadWriteOnce"]).unwrap();
+    let mut claim = json!({"spec": {"accessModes": ["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"]}});
+    mapping.apply(&GroupKind::new("", "PersistentVolumeClaim"), &mut claim);
+    assert_eq!(claim, json!({"spec": {"accessModes": ["ReadWriteOnce", "ReadOnlyMany"]}}));
+    let mut set = json!({"spec": {"volumeClaimTemplates": [{"spec": {"accessModes": ["ReadWriteMany"]}}]}});
+    mapping.apply(&GroupKind::new("apps", "StatefulSet"), &mut set);
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0]["spec"]["accessModes"], json!(["ReadWriteOnce"]));
+    assert!(map(&["RWX=ReadWriteOnce"]).unwrap_err().to_string().contains("`RWX`"));
+    assert!(map(&["ReadWriteMany=RWO"]).unwrap_err().to_string().contains("`RWO`"));
+}
