@@ -26,7 +26,7 @@ pub const KUBELET_ROOT: &str = "holdfast.dev/kubelet-root";
 pub const RUN: &str = "holdfast.dev/run";
 /// Label on claims while the storage cuts a group of them at one moment; the value is the run's id.
 pub const SNAPSHOT_GROUP: &str = "holdfast.dev/snapshot-group";
-/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`, `snapshot`, `view`, `kept`.
+/// Label that says what a temporary object is for: `mover`, `holder`, `claim`, `key`, `snapshot`, `view`, `kept`, `device`.
 pub const PART: &str = "holdfast.dev/part";
 /// Label on what is kept of an application in a cluster; the value is the application's id.
 pub const APPLICATION: &str = "holdfast.dev/application";

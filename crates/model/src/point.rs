@@ -11,6 +11,7 @@ use crate::id::{AppId, Epoch, PointId, RunId, TenantId};
 use crate::manifest::ApplicationSpec;
 use crate::object::ResourceType;
 use crate::outcome::{Outcome, Problem};
+use crate::volume::CaptureForm;
 
 /// Version of [`Point`]'s form; a reader refuses a higher one.
 pub const POINT_FORMAT: u32 = 2;
@@ -176,6 +177,9 @@ pub struct VolumeCapture {
     /// The one node whose mount it was read from, if it was, however many have it mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// As what. Older points do not say so of claims of `volumeMode: Block`.
+    #[serde(rename = "as", default, skip_serializing_if = "CaptureForm::is_files")]
+    pub form: CaptureForm,
     /// The storage's snapshot that it was read from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<Cut>,

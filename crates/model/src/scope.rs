@@ -77,6 +77,14 @@ pub enum InvalidScope {
         /// The parser's words.
         message: String,
     },
+    /// A rule that captures volumes as blocks, and wants what blocks do not allow.
+    #[error("the rule of volumes `{claim}` says `as: blocks`, which goes together with no {reason}")]
+    Blocks {
+        /// The rule's pattern of claims.
+        claim: String,
+        /// What it says beside, and why that is none.
+        reason: &'static str,
+    },
     /// Neither a namespace nor a cluster-scoped kind.
     #[error("the scope selects nothing: name at least one namespace (or a glob), or kinds under `cluster`")]
     Empty,

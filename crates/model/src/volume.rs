@@ -15,6 +15,9 @@ pub struct VolumeRule {
     /// What is read.
     #[serde(default)]
     pub from: CaptureFrom,
+    /// As what it is captured.
+    #[serde(rename = "as", default, skip_serializing_if = "CaptureForm::is_files")]
+    pub form: CaptureForm,
     /// VolumeSnapshotClass; if left out, the one that the claim or its storage class names in the
     /// annotation `holdfast.dev/snapshot-class`, or the driver's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +43,26 @@ pub enum CaptureFrom {
     Live,
 }
 
+/// As what a volume is captured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureForm {
+    /// Its files; a claim of `volumeMode: Block` has none, and is captured as blocks.
+    #[default]
+    Files,
+    /// The device below its file system, read from a snapshot: where the driver says what changed, a volume of many
+    /// files costs no more than what was written to it. It comes back as a whole.
+    Blocks,
+}
+
+impl CaptureForm {
+    /// Whether it is captured file by file.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    pub fn is_files(&self) -> bool {
+        *self == Self::Files
+    }
+}
+
 /// Rules with their patterns parsed.
 #[derive(Debug, Clone, Default)]
 pub struct VolumeRules(Vec<(GlobMatcher, VolumeRule)>);
@@ -48,7 +71,7 @@ impl VolumeRules {
     /// Parses the patterns.
     ///
     /// # Errors
-    /// [`InvalidScope::Glob`]
+    /// [`InvalidScope::Glob`], [`InvalidScope::Blocks`]
     pub fn new(rules: &[VolumeRule]) -> Result<Self, InvalidScope> {
         let glob = |pattern: &str| {
             Glob::new(pattern).map_err(|error| InvalidScope::Glob {
@@ -57,6 +80,7 @@ impl VolumeRules {
             })
         };
         let parse = |rule: &VolumeRule| {
+            rule.check_blocks()?;
             for pattern in &rule.exclude {
                 glob(pattern.strip_prefix('!').unwrap_or(pattern))?;
             }
@@ -72,6 +96,19 @@ impl VolumeRules {
     }
 }
 
+impl VolumeRule {
+    /// Blocks are read of a snapshot, all of them or none.
+    fn check_blocks(&self) -> Result<(), InvalidScope> {
+        let reason = match self {
+            Self { form: CaptureForm::Files, .. } => return Ok(()),
+            Self { from: CaptureFrom::Live, .. } => "`from: live`: a device that is written to is no volume",
+            Self { exclude, .. } if !exclude.is_empty() => "`exclude`: a device has no files to leave out",
+            Self { .. } => return Ok(()),
+        };
+        Err(InvalidScope::Blocks { claim: self.claim.clone(), reason })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +118,7 @@ mod tests {
         let rule = |claim: &str, from| VolumeRule {
             claim: claim.into(),
             from,
+            form: CaptureForm::Files,
             snapshot_class: None,
             exclude: vec![],
         };
@@ -90,5 +128,21 @@ mod tests {
         assert_eq!(rules.of("shop", "data").map(|rule| rule.from), Some(CaptureFrom::Snapshot));
         assert_eq!(rules.of("bank", "data"), None);
         assert!(VolumeRules::new(&[rule("shop/[", CaptureFrom::Auto)]).is_err());
+    }
+
+    #[test]
+    fn blocks_are_not_read_live_nor_in_part() {
+        let rules = |json: serde_json::Value| VolumeRules::new(&[serde_json::from_value(json).unwrap()]);
+        let rule = |more: serde_json::Value| {
+            let mut rule = serde_json::json!({"claim": "shop/data", "as": "blocks"});
+            rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            rule
+        };
+        let whole = rules(rule(serde_json::json!({"from": "snapshot", "snapshotClass": "fast"}))).unwrap();
+        assert_eq!(whole.of("shop", "data").map(|rule| rule.form), Some(CaptureForm::Blocks));
+        let live = rules(rule(serde_json::json!({"from": "live"}))).unwrap_err().to_string();
+        assert!(live.contains("shop/data") && live.contains("from: live"), "{live}");
+        let part = rules(rule(serde_json::json!({"exclude": ["tmp"]}))).unwrap_err().to_string();
+        assert!(part.contains("exclude"), "{part}");
     }
 }

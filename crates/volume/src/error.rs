@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Code of what is wrong with a file system that is to be captured, or to come back, as blocks.
+pub(crate) const AS_BLOCKS: &str = "volume.as_blocks";
+
 /// Why a volume could not be captured or restored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,11 +139,23 @@ pub enum Error {
     },
     /// A snapshot of a block device, of which files were asked for.
     #[error(
-        "snapshot {snapshot} was captured as a block device, which has no files; restore the volume as a whole"
+        "snapshot {snapshot} was captured as blocks, of which no single files can be had; restore the volume as a whole"
     )]
     NoFiles {
         /// The snapshot's tree.
         snapshot: String,
+    },
+    /// A file system that was captured as blocks cannot be brought back as such.
+    #[error("claim {namespace}/{claim} was captured as blocks: {reason}; {hint}")]
+    AsBlocks {
+        /// Namespace of the claim.
+        namespace: String,
+        /// The claim.
+        claim: String,
+        /// What stands in the way.
+        reason: String,
+        /// What to do about it.
+        hint: String,
     },
     /// A claim cannot be filled or handed over.
     #[error("claim {namespace}/{claim}: {reason}; {hint}")]
@@ -196,6 +211,7 @@ impl Error {
             Error::Spec { .. } => "volume.spec",
             Error::NoVolume { .. } => "volume.no_volume",
             Error::NoFiles { .. } => "volume.no_files",
+            Error::AsBlocks { .. } => AS_BLOCKS,
             Error::Claim { .. } => "volume.claim",
             Error::Mover { .. } => "volume.mover",
             Error::Io { .. } => "volume.io",

@@ -36,6 +36,7 @@ pub(crate) mod part {
     pub(crate) const MOVER: &str = "mover";
     pub(crate) const HOLDER: &str = "holder";
     pub(crate) const CLAIM: &str = "claim";
+    pub(crate) const DEVICE: &str = "device";
     pub(crate) const KEY: &str = "key";
     pub(crate) const HANDOVER: &str = "handover";
     pub(crate) const SNAPSHOT: &str = "snapshot";

@@ -28,6 +28,7 @@ pub async fn ensure(cluster: &Cluster, access: &RepositoryAccess) -> Result<()> 
         (kinds::service_accounts(), service_account()),
         (network_policies(), mover_policy()),
         (network_policies(), vault_policy(access)),
+        (network_policies(), holder_policy()),
     ] {
         cluster.apply(&of, &object, true, &write).await?;
     }
@@ -100,6 +101,13 @@ fn service_account() -> Value {
 fn mover_policy() -> Value {
     let dns = [("UDP", 53), ("TCP", 53)].map(|(protocol, port)| json!({"protocol": protocol, "port": port}));
     policy("holdfast-movers", json!(["Ingress", "Egress"]), json!([{"ports": dns}]))
+}
+
+/// Those of applications' namespaces have one each; here it is for all of them.
+fn holder_policy() -> Value {
+    let mut policy = policy("holdfast-holders", json!(["Ingress", "Egress"]), json!([]));
+    policy["spec"]["podSelector"]["matchLabels"][label::PART] = json!(part::HOLDER);
+    policy
 }
 
 /// Policies add up: each vault in use has one.

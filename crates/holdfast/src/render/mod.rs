@@ -2,8 +2,9 @@
 
 use holdfast_model::Consistency;
 use holdfast_model::Problem;
-use holdfast_model::point::CaptureMethod;
+use holdfast_model::point::{CaptureMethod, VolumeCapture};
 use holdfast_model::restore::{Change, ChangeKind};
+use holdfast_model::volume::CaptureForm;
 use serde_json::Value;
 
 use crate::output::amount::{count, size};
@@ -28,12 +29,13 @@ pub(crate) fn consistency(consistency: Consistency) -> &'static str {
 }
 
 /// How a volume was read.
-pub(crate) fn method(method: CaptureMethod) -> &'static str {
-    match method {
-        CaptureMethod::LiveFiles => "live",
-        CaptureMethod::HeldFiles => "holder pod",
-        CaptureMethod::HostPath => "host path",
-        CaptureMethod::Snapshot => "snapshot",
+pub(crate) fn method(volume: &VolumeCapture) -> &'static str {
+    match (volume.method, volume.form) {
+        (CaptureMethod::LiveFiles, _) => "live",
+        (CaptureMethod::HeldFiles, _) => "holder pod",
+        (CaptureMethod::HostPath, _) => "host path",
+        (CaptureMethod::Snapshot, CaptureForm::Files) => "snapshot",
+        (CaptureMethod::Snapshot, CaptureForm::Blocks) => "snapshot, as blocks",
     }
 }
 

@@ -160,7 +160,7 @@ fn volumes(point: &Point, view: &View, details: &mut Details) {
             size(volume.bytes_read).into(),
             size(volume.bytes_stored).into(),
             count(volume.entries).into(),
-            method(volume.method).into(),
+            method(volume).into(),
             span(between(volume.started, volume.finished)).into(),
             count(volume.changed_while_read).into(),
             if volume.storage_class.is_empty() { "-" } else { &volume.storage_class }.into(),

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod blocks;
 mod clouds;
 mod driver;
 mod files;

@@ -11,6 +11,7 @@ pub(super) fn capture_request(claim: &Claim, rules: &VolumeRules, hooks: &Hooks)
     let mut request = CaptureRequest::new(&claim.namespace, &claim.name);
     if let Some(rule) = rules.of(&claim.namespace, &claim.name) {
         request.from = rule.from;
+        request.form = rule.form;
         request.snapshot_class.clone_from(&rule.snapshot_class);
         request.excludes.clone_from(&rule.exclude);
     }

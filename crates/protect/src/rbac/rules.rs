@@ -223,12 +223,12 @@ pub const RULES: &[Rule] = &[
         "a snapshot is taken over from the application's namespace, where no mover runs; a volume that stands by is saved before it is touched",
     ),
     rule(
-        BACKUP,
+        BOTH,
         Place::Cluster,
         SNAPSHOTS,
         &["volumesnapshotcontents"],
         &["get", "list", "watch", "create", "patch", "delete"],
-        "a snapshot is taken over by a second content for its handle, before the first goes",
+        "a snapshot is taken over by a second content for its handle, before the first goes; a file system that was captured as blocks comes back through one",
     ),
     Rule {
         names: &[METADATA_ACCOUNT],

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use holdfast_cluster::kinds;
 use holdfast_model::point::{Exclusion, Point, VolumeCapture};
 use holdfast_model::restore::Sending;
+use holdfast_model::volume::CaptureForm;
 use holdfast_model::{ObjectRef, Problem, quantity};
 use serde_json::{Value, json};
 
@@ -94,7 +95,7 @@ impl Claims {
         match self.captured.get(&(namespace.clone(), name.clone())) {
             Some(volume) => {
                 let mut manifest = sending.object.clone();
-                make_room(&mut manifest, volume.capacity);
+                make_room(&mut manifest, needed(volume));
                 self.met().filled.push(Claim { target, manifest, volume: volume.clone(), bytes: entry.size });
                 true
             }
@@ -135,6 +136,14 @@ impl Claims {
     /// Takes the claims that come back empty.
     pub(super) fn take_empty(&self) -> Vec<EmptyClaim> {
         std::mem::take(&mut self.met().empty)
+    }
+}
+
+/// Bytes that a volume must have: a device may have been larger than what its PersistentVolume said.
+fn needed(volume: &VolumeCapture) -> u64 {
+    match volume.form {
+        CaptureForm::Files => volume.capacity,
+        CaptureForm::Blocks => volume.capacity.max(volume.bytes),
     }
 }
 

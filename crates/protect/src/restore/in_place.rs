@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use holdfast_model::point::{Point, VolumeCapture};
 use holdfast_model::restore::{Mapping, RestoreReport, Verdict, VolumeResult};
+use holdfast_model::volume::CaptureForm;
 use holdfast_model::{Outcome, Problem};
 use holdfast_volume::refill::{self, Refill, RefillContext, RefillProgress, Refilled};
 use tokio_util::sync::CancellationToken;
@@ -204,6 +205,13 @@ fn refill_of(point: &Point, order: &VolumeOrder) -> Result<Refill, Box<Problem>>
         let problem = Problem::new("volume.no_volume", &subject, message);
         return Err(Box::new(problem.hint("`holdfast point show` says why; an older point may hold it")));
     };
+    if volume.form == CaptureForm::Blocks {
+        let message = "it was captured as blocks, which come back as a whole, in a new claim";
+        let problem = Problem::new("volume.as_blocks", &subject, message);
+        return Err(Box::new(
+            problem.hint("restore it under another name with --namespace-map, and copy what is needed"),
+        ));
+    }
     let snapshot = volume.snapshot.parse().map_err(|error| {
         let message = format!("the point names a snapshot that cannot be one: {error}");
         Box::new(Problem::new("restore.unusable_object", &subject, message))

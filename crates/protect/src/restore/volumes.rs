@@ -134,6 +134,7 @@ fn restore_of(claim: &Claim, group: &Group) -> Result<ClaimRestore, Box<Problem>
         claim: claim.target.name.clone(),
         manifest: claim.manifest.clone(),
         snapshot,
+        form: claim.volume.form,
         group: group.claims.first().map(|(_, name)| name.clone()).unwrap_or_default(),
         placement: placement(&group.pod),
         standing: None,

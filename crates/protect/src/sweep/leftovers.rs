@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_cluster::{Cluster, Delete, Deleted, ListOptions, Propagation, RawObject, kinds};
 use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
 use holdfast_model::{Problem, ResourceType};
-use holdfast_volume::snapshots;
+use holdfast_volume::snapshots::{self, Cleared};
 use serde_json::Value;
 
 use super::SweepReport;
@@ -81,7 +81,21 @@ pub(super) async fn remove(cluster: &Cluster, which: &Which<'_>, report: &mut Sw
         }
     }
     // After the movers, which have their volumes mounted.
-    match Box::pin(snapshots::clear(cluster, &|run| which.names(run))).await {
+    note(Box::pin(snapshots::clear(cluster, &|run| which.names(run))).await, report)
+}
+
+/// Removes devices through which dead restores were bringing file systems back. The next restore of the same point
+/// would have gone on with them, so that only a sweep that was asked for does this.
+pub(super) async fn remove_devices(
+    cluster: &Cluster,
+    alive: &BTreeSet<String>,
+    report: &mut SweepReport,
+) -> Result<()> {
+    note(Box::pin(snapshots::clear_devices(cluster, &|run| !alive.contains(run))).await, report)
+}
+
+fn note(cleared: holdfast_volume::Result<Cleared>, report: &mut SweepReport) -> Result<()> {
+    match cleared {
         Ok(cleared) => {
             report.removed.extend(cleared.removed);
             report.problems.extend(cleared.problems);

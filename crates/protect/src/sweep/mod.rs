@@ -61,6 +61,7 @@ pub async fn sweep(cluster: &Cluster) -> Result<SweepReport> {
     // Objects whose run has no record any more: it was killed between the two, or the record was
     // deleted by hand.
     leftovers::remove(cluster, &leftovers::Which::NotOf(&alive), &mut report).await?;
+    leftovers::remove_devices(cluster, &alive, &mut report).await?;
     report.alive = alive.into_iter().collect();
     Ok(report)
 }

@@ -10,8 +10,8 @@ use super::apply::refused;
 use super::mover::{Target, discard_mover, mover_failed, run_mover};
 use super::observe::observe;
 use super::record::{FILLED, FOR};
-use super::step::{Step, next};
-use super::{ClaimRestore, RestoreContext};
+use super::step::{Step, is_filled, next};
+use super::{ClaimRestore, RestoreContext, device};
 use crate::error::Result;
 use crate::jobs::Filled;
 use crate::manifest;
@@ -37,7 +37,13 @@ pub(super) async fn fill(
                 wanted.push((results.len(), claim));
                 Ok(None)
             }
-            Ok(false) => Ok(None),
+            Ok(false) => {
+                if claim.is_through_device() {
+                    // An earlier run may have ended before it could.
+                    device::clear(cluster, claim).await;
+                }
+                Ok(None)
+            }
             Err(error) => Err(error),
         });
     }
@@ -48,7 +54,7 @@ pub(super) async fn fill(
     match run(cluster, settings, context, &group).await {
         Ok(filled) => {
             for ((at, _), filled) in wanted.into_iter().zip(filled) {
-                results[at] = filled.map(Some);
+                results[at] = filled;
             }
         }
         Err(error) => {
@@ -63,6 +69,7 @@ pub(super) async fn fill(
 
 async fn needs_filling(cluster: &Cluster, claim: &ClaimRestore) -> Result<bool> {
     match next(claim, &observe(cluster, claim).await?) {
+        Step::Fill if claim.is_through_device() => device::Route::of(cluster, claim).await.map(|_| true),
         Step::Fill => Ok(true),
         Step::Refuse { reason, hint } => Err(refused(claim, &reason, hint)),
         _ => Ok(false),
@@ -75,12 +82,16 @@ async fn run(
     settings: &MoverSettings,
     context: &RestoreContext,
     claims: &[&ClaimRestore],
-) -> Result<Vec<Result<Filled>>> {
+) -> Result<Vec<Result<Option<Filled>>>> {
     let local = Local::find(cluster).await;
+    let mut empty = Vec::new();
     for claim in claims {
-        make_source(cluster, context, claim, &local).await?;
+        let there = make_source(cluster, context, claim, &local).await?;
+        // Of an earlier run's device only the claim is missing.
+        empty.push(!is_filled(&there));
     }
-    let targets: Vec<Target<'_>> = claims.iter().map(|claim| Target::new(claim)).collect();
+    let targets: Vec<Target<'_>> =
+        claims.iter().zip(&empty).filter(|(_, empty)| **empty).map(|(claim, _)| Target::new(claim)).collect();
     let ran = run_mover(cluster, settings, context, &job_name(context, claims[0]), &targets).await;
     let filled = match ran {
         Ok(filled) => filled,
@@ -89,14 +100,40 @@ async fn run(
             return Err(error);
         }
     };
+    let mut filled = filled.into_iter().peekable();
     let mut results = Vec::new();
-    for (claim, filled) in claims.iter().zip(filled) {
-        results.push(match filled {
-            Ok(filled) => mark_filled(cluster, claim).await.map(|()| filled),
-            Err(error) => Err(error),
+    for (claim, empty) in claims.iter().zip(empty) {
+        results.push(match filled.next_if(|_| empty) {
+            Some(Ok(filled)) => mark_filled(cluster, claim).await.map(|()| Some(filled)),
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
         });
     }
+    cross(cluster, settings, context, claims, &mut results).await;
     Ok(results)
+}
+
+/// Has the claims come of the devices that are filled.
+async fn cross(
+    cluster: &Cluster,
+    settings: &MoverSettings,
+    context: &RestoreContext,
+    claims: &[&ClaimRestore],
+    results: &mut [Result<Option<Filled>>],
+) {
+    let (through, others): (Vec<_>, Vec<_>) = claims
+        .iter()
+        .zip(results)
+        .filter(|(_, filled)| filled.is_ok())
+        .partition(|(claim, _)| claim.is_through_device());
+    let devices: Vec<&ClaimRestore> = through.iter().map(|(claim, _)| **claim).collect();
+    let beside: Vec<String> = others.iter().map(|(claim, _)| claim.source_name()).collect();
+    let crossed = device::cross(cluster, settings, context, &devices, &beside).await;
+    for ((_, result), crossed) in through.into_iter().zip(crossed) {
+        if let Err(error) = crossed {
+            *result = Err(error);
+        }
+    }
 }
 
 fn job_name(context: &RestoreContext, first: &ClaimRestore) -> String {
@@ -112,8 +149,9 @@ async fn make_source(
     context: &RestoreContext,
     claim: &ClaimRestore,
     local: &Local,
-) -> Result<()> {
-    let mut source = claim.source(context);
+) -> Result<Value> {
+    let through = claim.is_through_device();
+    let mut source = if through { claim.device(context) } else { claim.source(context) };
     if let Some(of) = local.source(&claim.snapshot, &source["spec"]) {
         source["spec"]["dataSource"] = of;
     }
@@ -121,10 +159,13 @@ async fn make_source(
     let created = cluster.create(&kinds::persistent_volume_claims(), &source, &Write::default()).await?;
     let there = &created.object()["metadata"];
     if there["annotations"][FOR] != claim.subject().as_str() || !there["deletionTimestamp"].is_null() {
-        let reason = format!("the claim {} in holdfast-system is not what it should be", claim.source_name());
+        let reason = format!("the claim {} in holdfast-system is not what it should be", claim.filled_name());
         return Err(refused(claim, &reason, "delete it if nothing needs it, then restore again"));
     }
-    Ok(())
+    if through {
+        device::take_over(cluster, context, created.object()).await?;
+    }
+    Ok(created.object().clone())
 }
 
 /// Removes claims on which no mover has started and nothing can be: those that were to be made of a local snapshot, which
@@ -132,7 +173,7 @@ async fn make_source(
 async fn drop_unused(cluster: &Cluster, claims: &[&ClaimRestore]) {
     let of = kinds::persistent_volume_claims();
     for claim in claims {
-        let there = cluster.get(&of, Some(SYSTEM_NAMESPACE), &claim.source_name()).await.ok().flatten();
+        let there = cluster.get(&of, Some(SYSTEM_NAMESPACE), &claim.filled_name()).await.ok().flatten();
         let unused =
             |there: &Value| there["spec"]["dataSource"].is_object() || there["spec"]["volumeName"].is_null();
         if let Some(there) = there.filter(unused) {
@@ -170,7 +211,7 @@ async fn remove_source(cluster: &Cluster, source: &Value) -> Result<()> {
 async fn mark_filled(cluster: &Cluster, claim: &ClaimRestore) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {FILLED: claim.snapshot.to_string()}}});
     let (claims, namespace) = (kinds::persistent_volume_claims(), Some(SYSTEM_NAMESPACE));
-    cluster.merge_patch(&claims, namespace, &claim.source_name(), &patch, &Write::default()).await?;
+    cluster.merge_patch(&claims, namespace, &claim.filled_name(), &patch, &Write::default()).await?;
     Ok(())
 }
 
@@ -180,4 +221,5 @@ pub(super) async fn discard(cluster: &Cluster, context: &RestoreContext, claims:
     for claim in claims {
         discard_mover(cluster, &job_name(context, claim)).await;
     }
+    device::discard(cluster, context, claims).await;
 }

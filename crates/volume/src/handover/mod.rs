@@ -7,10 +7,13 @@
 //! is there, and nothing is remembered elsewhere: the hand-over goes on wherever a killed one
 //! stopped, and once it is done, doing it again changes nothing.
 //!
+//! A file system that was captured as blocks takes a way of its own until its claim is filled: [`device`].
+//!
 //! Claims of one group are filled by one pod with the scheduling constraints of the pod that will
 //! use them, so that their volumes are made where that pod can reach all of them.
 
 mod apply;
+mod device;
 mod fill;
 mod mover;
 mod observe;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use holdfast_cluster::Cluster;
 use holdfast_model::RunId;
+use holdfast_model::volume::CaptureForm;
 use holdfast_vault::SnapshotId;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +78,8 @@ pub struct ClaimRestore {
     pub manifest: Value,
     /// The snapshot that holds the volume.
     pub snapshot: SnapshotId,
+    /// As what it does.
+    pub form: CaptureForm,
     /// Claims of the same group are filled by one pod; the name of their workload, for instance.
     pub group: String,
     /// Scheduling constraints of the pod that will use it. The group's first claim's count.
@@ -190,6 +196,7 @@ mod tests {
             claim: claim.into(),
             manifest: Value::Null,
             snapshot: SnapshotId::of(b"s"),
+            form: CaptureForm::Files,
             group: group.into(),
             placement: Placement::default(),
             standing: None,

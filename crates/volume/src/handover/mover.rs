@@ -31,11 +31,11 @@ pub(crate) struct Target<'a> {
 impl<'a> Target<'a> {
     /// A new claim.
     pub(super) fn new(restore: &'a ClaimRestore) -> Self {
-        Self { claim: restore.source_name(), restore, mode: FileMode::New }
+        Self { claim: restore.filled_name(), restore, mode: FileMode::New }
     }
 
     fn is_block(&self) -> bool {
-        self.restore.manifest["spec"]["volumeMode"] == "Block"
+        self.restore.manifest["spec"]["volumeMode"] == "Block" || self.restore.is_through_device()
     }
 
     /// A new device may hold what was on it before, or what a part of an earlier restore has left.

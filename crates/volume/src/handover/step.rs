@@ -154,4 +154,4 @@ pub(super) fn is_bound(claim: &Value) -> bool {
 
 #[cfg(test)]
 #[path = "step_tests.rs"]
-mod tests;
+pub(super) mod tests;

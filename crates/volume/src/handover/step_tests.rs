@@ -6,19 +6,20 @@ use super::super::{ClaimRestore, RestoreContext};
 use super::*;
 use crate::jobs::Placement;
 
-fn wanted() -> ClaimRestore {
+pub(in crate::handover) fn wanted() -> ClaimRestore {
     ClaimRestore {
         standing: None,
         namespace: "shop".into(),
         claim: "data".into(),
         manifest: json!({"spec": {"accessModes": ["ReadWriteOnce"], "volumeName": "old"}}),
         snapshot: holdfast_vault::SnapshotId::of(b"s"),
+        form: holdfast_model::volume::CaptureForm::Files,
         group: "pg".into(),
         placement: Placement::default(),
     }
 }
 
-fn context() -> RestoreContext {
+pub(in crate::handover) fn context() -> RestoreContext {
     RestoreContext {
         run: "r1".parse().unwrap(),
         access: crate::RepositoryAccess::new(

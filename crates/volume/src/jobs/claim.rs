@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use holdfast_cluster::{Cluster, Exec, kinds};
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use holdfast_model::point::{CaptureMethod, Cut, Exclusion, TAG, VolumeCapture};
+use holdfast_model::volume::CaptureForm;
 use holdfast_model::{Problem, quantity};
 use holdfast_vault::{BlobKind, Snapshot, SnapshotId};
 use serde_json::{Value, json};
@@ -22,9 +23,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::files::{Findings, REPORT_FILE};
-use crate::manifest::{
-    self, CONTAINER, DEVICE_PATH, GATE, MountedKind, MountedVolume, MoverJob, Placement, VOLUME_PATH,
-};
+use crate::manifest::{self, CONTAINER, GATE, MountedKind, MountedVolume, MoverJob, Placement, VOLUME_PATH};
 use crate::mover::{
     BlockSource, CaptureMode, CaptureReport, CaptureWork, Event, MetadataAccess, MoverSpec, Phase,
     SPEC_VERSION, Work,
@@ -324,11 +323,13 @@ impl Driver<'_> {
             work: Work::Capture(CaptureWork {
                 namespace: self.request.namespace.clone(),
                 claim: self.request.claim.clone(),
-                path: if bound.is_block() { DEVICE_PATH.into() } else { VOLUME_PATH.into() },
-                mode: match (bound.is_block(), &reading.told) {
-                    (true, Some(told)) => CaptureMode::Blocks(BlockSource::Told(Box::new(told.clone()))),
-                    (true, None) => CaptureMode::Blocks(BlockSource::Whole),
-                    (false, _) => CaptureMode::Files,
+                path: reading.volume.path.clone().into(),
+                mode: match (reading.volume.kind, &reading.told) {
+                    (MountedKind::Device, Some(told)) => {
+                        CaptureMode::Blocks(BlockSource::Told(Box::new(told.clone())))
+                    }
+                    (MountedKind::Device, None) => CaptureMode::Blocks(BlockSource::Whole),
+                    (MountedKind::Directory, _) => CaptureMode::Files,
                 },
                 cluster: cluster.name().to_owned(),
                 tags,
@@ -520,6 +521,7 @@ fn volume_capture(
         access_modes: modes.map(text).collect(),
         method,
         node: None,
+        form: if report.blocks.is_some() { CaptureForm::Blocks } else { CaptureForm::Files },
         cut: None,
         snapshot: snapshot.to_string(),
         started: report.started,

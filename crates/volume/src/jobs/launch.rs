@@ -106,7 +106,7 @@ fn has_started_or_cannot(pod: Option<&Value>) -> bool {
 }
 
 /// Why the pod's containers will never start, if so.
-pub(super) fn refused(pod: &Value) -> Option<String> {
+pub(crate) fn refused(pod: &Value) -> Option<String> {
     const HOPELESS: [&str; 3] = ["ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"];
     let both = ["initContainerStatuses", "containerStatuses"];
     both.iter().filter_map(|key| pod["status"][key].as_array()).flatten().find_map(|status| {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use holdfast_cluster::Cluster;
 use holdfast_model::hook::LatePath;
 use holdfast_model::point::{Exclusion, VolumeCapture};
-use holdfast_model::volume::CaptureFrom;
+use holdfast_model::volume::{CaptureForm, CaptureFrom};
 use holdfast_model::{AppId, Problem, RunId};
 use holdfast_vault::{Repository, SnapshotId};
 use serde_json::Value;
@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Result;
+use crate::error::{AS_BLOCKS, Result};
 use crate::files::Findings;
 use crate::mover::Phase;
 use crate::settings::{MoverSettings, RepositoryAccess};
@@ -42,7 +42,7 @@ pub use crate::manifest::Placement;
 pub use fillings::Filled;
 pub(crate) use fillings::Fillings;
 pub(crate) use follow::{Followed, Observed, follow};
-pub(crate) use launch::{Launch, end};
+pub(crate) use launch::{Launch, end, refused};
 use slots::Slots;
 
 /// What all captures of one backup share.
@@ -76,6 +76,8 @@ pub struct CaptureRequest {
     pub claim: String,
     /// What it is read from.
     pub from: CaptureFrom,
+    /// As what it is captured.
+    pub form: CaptureForm,
     /// VolumeSnapshotClass, where another than the usual one is wanted.
     pub snapshot_class: Option<String>,
     /// Globs that are left out.
@@ -91,6 +93,7 @@ impl CaptureRequest {
             namespace: namespace.into(),
             claim: claim.into(),
             from: CaptureFrom::Auto,
+            form: CaptureForm::Files,
             snapshot_class: None,
             excludes: Vec::new(),
             late: Vec::new(),
@@ -107,23 +110,47 @@ impl CaptureRequest {
         claim: &Value,
         volume: &Value,
     ) -> Result<Option<SnapshotBy>, Problem> {
-        let required = match self.from {
-            CaptureFrom::Live => return Ok(None),
+        let required = match (self.form, self.from) {
+            (CaptureForm::Blocks, from) => {
+                self.check_blocks(from)?;
+                true
+            }
+            (CaptureForm::Files, CaptureFrom::Live) => return Ok(None),
             // The paths are to be read at another moment than the rest.
-            CaptureFrom::Auto if !self.late.is_empty() => return Ok(None),
-            CaptureFrom::Auto => false,
-            CaptureFrom::Snapshot => true,
+            (CaptureForm::Files, CaptureFrom::Auto) if !self.late.is_empty() => return Ok(None),
+            (CaptureForm::Files, CaptureFrom::Auto) => false,
+            (CaptureForm::Files, CaptureFrom::Snapshot) => true,
         };
         let problem = |reason: String| Problem::new("volume.snapshot_class", self.subject(), reason);
         match classes.choose(claim, volume, self.snapshot_class.as_deref()) {
             Choice::Class(by) => Ok(Some(by)),
             Choice::None { .. } if !required => Ok(None),
+            Choice::None { reason } if self.form == CaptureForm::Blocks => Err(self.no_blocks(&reason)),
             Choice::None { reason } => {
                 Err(problem(format!("it is to be read from a snapshot, but {reason}"))
                     .hint("make a VolumeSnapshotClass for its driver, or let its rule say `from: live`"))
             }
             Choice::Unclear { reason, hint } => Err(problem(reason).hint(&hint)),
         }
+    }
+
+    /// Only a snapshot stays as it is while its blocks are read, and of blocks nothing is read at another moment.
+    fn check_blocks(&self, from: CaptureFrom) -> Result<(), Problem> {
+        if from == CaptureFrom::Live {
+            return Err(self.no_blocks("its rule wants the live volume to be read"));
+        }
+        if let Some(late) = self.late.first() {
+            return Err(self.no_blocks(&format!("a hold hook has its path {} captured late", late.path)));
+        }
+        if !self.excludes.is_empty() {
+            return Err(self.no_blocks("its rule leaves files out"));
+        }
+        Ok(())
+    }
+
+    fn no_blocks(&self, reason: &str) -> Problem {
+        Problem::new(AS_BLOCKS, self.subject(), format!("it is to be captured as blocks, but {reason}"))
+            .hint("blocks are read of a snapshot of its storage, all of them at once; or let its rule say `as: files`")
     }
 
     /// `namespace/claim`.
@@ -342,5 +369,31 @@ impl Captures {
             // A driver that is gone has ended, and its last state says so.
             let _ = claim.state.wait_for(|state| state.ended || reached(state)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_volume_that_is_to_be_blocks_is_never_silently_something_else() {
+        let (claim, volume) = (json!({}), json!({"spec": {"csi": {"driver": "d"}}}));
+        let classes = SnapshotClasses::default();
+        let refused = |request: &CaptureRequest| {
+            let problem = request.snapshot_by(&classes, &claim, &volume).unwrap_err();
+            assert_eq!((problem.code.as_str(), problem.subject.as_str()), (AS_BLOCKS, "shop/data"));
+            problem.message
+        };
+        let mut request = CaptureRequest::new("shop", "data");
+        assert_eq!(request.snapshot_by(&classes, &claim, &volume), Ok(None), "its files can be read live");
+        request.form = CaptureForm::Blocks;
+        assert!(refused(&request).contains("no VolumeSnapshotClass of driver d"));
+        let late = LatePath { claim: "data".into(), path: "pg_wal".into(), store_as: None };
+        assert!(refused(&CaptureRequest { late: vec![late], ..request.clone() }).contains("pg_wal"));
+        assert!(refused(&CaptureRequest { excludes: vec!["x".into()], ..request.clone() }).contains("out"));
+        assert!(refused(&CaptureRequest { from: CaptureFrom::Live, ..request }).contains("live"));
     }
 }

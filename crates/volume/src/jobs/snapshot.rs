@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use holdfast_model::Problem;
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use holdfast_model::point::CaptureMethod;
+use holdfast_model::volume::CaptureForm;
 use holdfast_vault::SnapshotId;
 use serde_json::json;
 
@@ -69,7 +70,8 @@ impl Driver<'_> {
             group.settle(cluster).await.map_err(|error| self.problem(&error))?;
         }
         let slot = self.shared.slots.take(None).await;
-        let view = View::open(cluster, &self.names(), taken, &bound.claim, settings.snapshot_timeout).await;
+        let (names, patience) = (self.names(), settings.snapshot_timeout);
+        let view = View::open(cluster, &names, taken, &bound.claim, self.is_device(bound), patience).await;
         let view = view.map_err(|error| self.problem(&error))?;
         let outcome = self.read_view(bound, taken, &view).await;
         match &outcome {
@@ -105,7 +107,7 @@ impl Driver<'_> {
         taken: &Taken,
         view: &View,
     ) -> Result<CapturedClaim, Problem> {
-        let reading = Reading { told: self.told(bound, taken).await, ..reading(bound, view) };
+        let reading = Reading { told: self.told(bound, taken).await, ..reading(self.is_device(bound), view) };
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             match self.attempt(attempt, bound, &reading, None).await {
@@ -124,7 +126,7 @@ impl Driver<'_> {
     /// How the driver says which blocks of a device changed, since the parent where the storage still has a snapshot
     /// of that, or are allocated. Without, all of it is read, and the point says so.
     async fn told(&self, bound: &BoundClaim, taken: &Taken) -> Option<MetadataAccess> {
-        if !bound.is_block() {
+        if !self.is_device(bound) {
             return None;
         }
         let Shared { cluster, context, .. } = self.shared;
@@ -142,6 +144,11 @@ impl Driver<'_> {
             tracing::warn!(%error, claim = names.subject(), "its driver is not asked for changed blocks");
             None
         })
+    }
+
+    /// Whether it is read as a device: it is one, or its file system is to be captured as blocks.
+    fn is_device(&self, bound: &BoundClaim) -> bool {
+        bound.is_block() || self.request.form == CaptureForm::Blocks
     }
 
     /// Whether a snapshot in the vault was read from this very volume: a claim that was deleted and made again has
@@ -167,8 +174,8 @@ impl Driver<'_> {
 }
 
 /// A mover beside a view goes where its storage can be reached.
-fn reading(bound: &BoundClaim, view: &View) -> Reading<'static> {
-    let (kind, path) = match bound.is_block() {
+fn reading(is_device: bool, view: &View) -> Reading<'static> {
+    let (kind, path) = match is_device {
         true => (MountedKind::Device, DEVICE_PATH),
         false => (MountedKind::Directory, VOLUME_PATH),
     };

@@ -120,9 +120,18 @@ impl SnapshotClasses {
     /// `holdfast.dev/snapshot-class` of the claim or of its storage class names, or the driver's
     /// default, or its only one.
     pub fn choose(&self, claim: &Value, volume: &Value, wanted: Option<&str>) -> Choice {
-        let Some(driver) = driver_of(volume) else {
-            return Choice::None { reason: "its volume is not one of a CSI driver".to_owned() };
-        };
+        match driver_of(volume) {
+            Some(driver) => self.of_driver(claim, driver, wanted),
+            None => Choice::None { reason: "its volume is not one of a CSI driver".to_owned() },
+        }
+    }
+
+    /// The same for a claim that has no volume yet, by who will make it.
+    pub(crate) fn choose_by_driver(&self, claim: &Value, driver: &str) -> Choice {
+        self.of_driver(claim, driver, None)
+    }
+
+    fn of_driver(&self, claim: &Value, driver: &str, wanted: Option<&str>) -> Choice {
         let storage = claim["spec"]["storageClassName"].as_str().unwrap_or_default();
         let annotated = claim["metadata"]["annotations"][SNAPSHOT_CLASS].as_str();
         let named = wanted.or(annotated).or(self.named.get(storage).map(String::as_str));

@@ -29,6 +29,23 @@ pub async fn clear(cluster: &Cluster, includes: &(dyn Fn(&str) -> bool + Send + 
     Ok(cleared)
 }
 
+/// Removes devices that file systems were to come back through, of the runs that `includes` names: after their
+/// snapshots, and when no restore is to go on with them.
+///
+/// # Errors
+/// As [`clear`].
+pub async fn clear_devices(
+    cluster: &Cluster,
+    includes: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<Cleared> {
+    let of_them = |object: &Value| object["metadata"]["labels"][RUN].as_str().is_some_and(includes);
+    let (mut cleared, claims) = (Cleared::default(), kinds::persistent_volume_claims());
+    for claim in listed(cluster, &claims, Some(SYSTEM_NAMESPACE), part::DEVICE, &of_them).await? {
+        remove(cluster, &claims, &claim, &mut cleared).await;
+    }
+    Ok(cleared)
+}
+
 /// Removes what one run has made for one claim.
 pub(crate) async fn clear_one(cluster: &Cluster, names: &Names) -> Result<Cleared> {
     let of_it = |object: &Value| {

@@ -7,13 +7,14 @@ use super::Names;
 use crate::manifest::{labels, part};
 
 /// Allows a volume of another mode than that of the snapshot's source.
-const MODE_CHANGE: &str = "snapshot.storage.kubernetes.io/allow-volume-mode-change";
+pub(crate) const MODE_CHANGE: &str = "snapshot.storage.kubernetes.io/allow-volume-mode-change";
 /// What a driver needs to delete a snapshot: copied to the content that will have it deleted.
 const DELETION_SECRET: [&str; 2] = [
     "snapshot.storage.kubernetes.io/deletion-secret-name",
     "snapshot.storage.kubernetes.io/deletion-secret-namespace",
 ];
-const API_VERSION: &str = "snapshot.storage.k8s.io/v1";
+/// `apiVersion` of snapshots.
+pub(crate) const API_VERSION: &str = "snapshot.storage.k8s.io/v1";
 
 /// The VolumeSnapshot in the application's namespace.
 pub(super) fn first(names: &Names, class: &str) -> Value {

@@ -23,12 +23,13 @@ mod view;
 use holdfast_model::RunId;
 
 pub use class::{Choice, SnapshotBy, SnapshotClasses, driver_of};
-pub use clear::clear;
 pub(crate) use clear::clear_one;
+pub use clear::{clear, clear_devices};
 pub(crate) use cut::{Taken, cut};
 pub(crate) use group::Group;
 pub use kept::{Kept, forget, kept};
 pub(crate) use kept::{Local, Saving, base_of, keep, ready, thin};
+pub(crate) use manifest::{API_VERSION as SNAPSHOT_API, MODE_CHANGE};
 pub(crate) use metadata::access as metadata_access;
 pub use removal::Cleared;
 use removal::end_content;

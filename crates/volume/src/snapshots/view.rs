@@ -24,12 +24,13 @@ pub(crate) struct View {
 
 impl View {
     /// Takes the snapshot over and makes a claim of it; `claim` is the application's. The claim is
-    /// bound when its mover runs.
+    /// bound when its mover runs, and a device where `as_device` says so, whatever the application's is.
     pub(crate) async fn open(
         cluster: &Cluster,
         names: &Names,
         taken: &Taken,
         claim: &Value,
+        as_device: bool,
         patience: Duration,
     ) -> Result<View> {
         let mode = claim["spec"]["volumeMode"].as_str().unwrap_or("Filesystem");
@@ -45,7 +46,7 @@ impl View {
         let wanted = Wanted {
             storage_class: claim["spec"]["storageClassName"].as_str().unwrap_or_default(),
             size: quantity::bytes(requested).max(quantity::bytes(restored)).unwrap_or_default(),
-            mode,
+            mode: if as_device { "Block" } else { mode },
         };
         let view = manifest::view(names, &wanted);
         cluster.create(&kinds::persistent_volume_claims(), &view, &Write::default()).await?;

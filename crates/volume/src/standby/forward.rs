@@ -23,6 +23,10 @@ pub(super) async fn bring(
     classes: &SnapshotClasses,
     claim: &ClaimRestore,
 ) -> Result<Synced> {
+    if claim.is_through_device() {
+        let reason = "it was captured as blocks, and a volume with a file system cannot be brought forward by those; a restore fills it from the vault";
+        return Err(failed(claim, reason));
+    }
     let one = open(cluster, leg, claim, Side::One).await?;
     if is_there(&one, claim) {
         return settle(cluster, leg, claim, &one).await;

@@ -137,7 +137,7 @@ fn volume_table(point: &Point, view: &View) -> String {
             volumes::name(volume).into(),
             size(volume.bytes).into(),
             count(volume.entries).into(),
-            render::method(volume.method).into(),
+            render::method(volume).into(),
             (&volume.snapshot).into(),
         ]);
     }
