@@ -149,6 +149,14 @@ pub enum Error {
         /// What it answered.
         answer: String,
     },
+    /// A CSI driver refused a request.
+    #[error("CSI {request}: {answer}")]
+    Csi {
+        /// The method.
+        request: String,
+        /// What it answered.
+        answer: String,
+    },
     /// A record of ours is not readable.
     #[error(
         "{}: {reason}; remove the file once nothing of that slot runs", path.display()
@@ -191,6 +199,7 @@ impl Error {
             Self::Kubeconfig { .. } => "testbed.kubeconfig",
             Self::Certificate { .. } => "testbed.certificate",
             Self::S3 { .. } => "testbed.s3",
+            Self::Csi { .. } => "testbed.csi",
             Self::Record { .. } => "testbed.record",
             Self::Interrupted { .. } => "testbed.interrupted",
         }

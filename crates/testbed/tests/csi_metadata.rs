@@ -9,6 +9,9 @@
 
 mod grpc;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
 use grpc::{INVALID_ARGUMENT, NOT_FOUND, Server};
 use holdfast_testbed::{Cache, Reporter, Result, csi::Alone};
 use prost::Message;
@@ -83,6 +86,30 @@ async fn a_sidecar_is_told_what_blocks_a_snapshot_has() -> Result<()> {
     let (first, second) = (snapshots[0].clone(), snapshots[1].clone());
     let asked = Request { first, second, starting_offset: 1 << 30 };
     assert_eq!(server.ask(changed, &asked).await, Ok(vec![nothing]));
+    driver.stop().await
+}
+
+#[tokio::test]
+async fn a_disk_of_a_driver_by_itself_says_what_was_written() -> Result<()> {
+    const PIECE: u64 = 64 << 10;
+    let driver = Alone::start("metadata-disk", Cache::of_user()?, Reporter::stderr()).await?;
+    let disk = driver.disk("written", 64 << 20).await?;
+    let device = File::options().write(true).open(disk.device()).expect("a device");
+    let write = |piece: u64| {
+        device.write_all_at(&[7; PIECE as usize], piece * PIECE).expect("it can be written to");
+        device.sync_all().expect("it can be synced");
+    };
+    write(3);
+    let base = disk.cut("base").await?;
+    write(9);
+    let target = disk.cut("target").await?;
+    let range = |piece: u64| piece * PIECE..(piece + 1) * PIECE;
+    assert_eq!(disk.allocated(&target).await?, [range(3), range(9)]);
+    assert_eq!(disk.changed(&base, &target).await?, [range(9)]);
+    disk.forget(&base).await?;
+    let refused = disk.changed(&base, &target).await.expect_err("a base has to exist");
+    assert_eq!(refused.code(), "testbed.csi");
+    drop(device);
     driver.stop().await
 }
 

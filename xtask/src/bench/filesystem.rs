@@ -78,29 +78,6 @@ pub fn bytes_below(path: &Path) -> Result<u64> {
     Ok(total)
 }
 
-/// A loop device that goes with the last who has it open.
-#[derive(Debug)]
-pub struct Device {
-    path: PathBuf,
-    _held: File,
-}
-
-impl Device {
-    /// One over an open file, as a volume would be found on a node.
-    pub fn over(file: &File) -> Result<Self> {
-        let path = attach(file)?;
-        let held = File::open(&path).with_context(|| format!("cannot open {path}"));
-        // A device in use stays until it is closed.
-        run("losetup", &["--detach", &path])?;
-        Ok(Self { path: path.into(), _held: held? })
-    }
-
-    /// Its path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 /// A loop device for an open file, without a second cache where the file's own system allows that.
 fn attach(file: &File) -> Result<String> {
     let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());

@@ -6,6 +6,7 @@
 //! tree        seeded trees of files and seeded changes to them
 //! measure     wall time, processor time and peak memory of a process
 //! blocks      a block volume: first, changed ranges, random writes; against restic and kopia
+//! standby     a warm standby on two real sites: how far behind, how long taking over takes
 //! vault       files: first, unchanged, changed, restore; against restic, kopia and `cp -a`
 //! volumes     many volumes of one application on a real site, side by side and one by one
 //! objects     Secrets on a real API server; against a bare list and a bare create loop
@@ -19,6 +20,7 @@ mod filesystem;
 mod measure;
 mod objects;
 mod report;
+mod standby;
 mod tree;
 mod vault;
 mod volumes;
@@ -58,10 +60,14 @@ enum Bench {
     Vault(vault::Options),
     /// 200,000 small files, against restic and kopia
     VaultSmall(vault::Options),
+    /// 1,000,000 small files, a tenth of them in one directory, against restic and kopia
+    Files(vault::FilesOptions),
     /// 20 GiB of a block volume with 4 GiB allocated, against restic and kopia reading its image
     Blocks(blocks::Options),
     /// 20 volumes of 64 MiB in one application, side by side against one after the other
     VolumesMany,
+    /// A warm standby on two sites: how far behind it is, and how long taking over takes
+    Standby(standby::Options),
     /// 31,000 Secrets, against a bare list and a bare create loop
     Objects(objects::Options),
     /// 10,000 to 100,000 objects, spread and in one namespace: does time stay linear, does memory stay flat?
@@ -91,8 +97,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let report = match &arguments.bench {
         Bench::Vault(options) => vault::run(vault::Work::Mix, options, arguments, report)?,
         Bench::VaultSmall(options) => vault::run(vault::Work::Small, options, arguments, report)?,
+        Bench::Files(options) => vault::run_files(options, arguments, report)?,
         Bench::Blocks(options) => blocks::run(options, arguments, report)?,
         Bench::VolumesMany => volumes::run(arguments, report)?,
+        Bench::Standby(options) => standby::run(options, arguments, report)?,
         Bench::Objects(options) => objects::run(options, arguments, report)?,
         Bench::ObjectsScale => objects::run_scale(arguments, report)?,
         Bench::Restore(options) => objects::run_restore(options, arguments, report)?,

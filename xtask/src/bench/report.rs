@@ -31,6 +31,9 @@ pub struct Report {
     pub bench: &'static str,
     /// Holdfast divided by its peer; lower is better.
     pub ratios: BTreeMap<String, f64>,
+    /// What is held against a limit but is no ratio, the worst of each; seconds.
+    #[serde(flatten)]
+    pub figures: BTreeMap<String, f64>,
     /// Highest resident memory of each program over all its steps.
     pub peak_rss_mib: BTreeMap<String, f64>,
     /// The limits and whether they were kept.
@@ -77,6 +80,7 @@ impl Report {
         Self {
             bench: "",
             ratios: BTreeMap::new(),
+            figures: BTreeMap::new(),
             peak_rss_mib: BTreeMap::new(),
             bars: Vec::new(),
             scale: arguments.scale,
@@ -109,9 +113,16 @@ impl Report {
         *entry = entry.max(round(ratio, 3));
     }
 
-    /// Holds a noted ratio against a limit.
+    /// Notes a figure in seconds; of several under one key, the worst counts.
+    pub fn note_figure(&mut self, key: &str, seconds: f64) {
+        let entry = self.figures.entry(key.to_owned()).or_insert(f64::MIN);
+        *entry = entry.max(round(seconds, 2));
+    }
+
+    /// Holds a noted ratio or figure against a limit.
     pub fn hold(&mut self, key: &str, must: f64) {
-        let value = self.ratios.get(key).copied().unwrap_or(f64::NAN);
+        let noted = self.ratios.get(key).or_else(|| self.figures.get(key));
+        let value = noted.copied().unwrap_or(f64::NAN);
         self.bars.push(Bar { key: key.to_owned(), must, value, met: value <= must });
     }
 

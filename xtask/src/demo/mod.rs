@@ -2,7 +2,7 @@
 
 mod ground;
 mod orders;
-mod program;
+pub(crate) mod program;
 mod proof;
 mod sites;
 mod story;

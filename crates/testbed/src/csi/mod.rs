@@ -45,6 +45,7 @@ mod changes;
 mod clients;
 mod content;
 mod cut;
+mod disk;
 mod driver;
 mod groups;
 mod identity;
@@ -64,6 +65,7 @@ mod wire;
 
 pub use alone::Alone;
 pub use clients::Clients;
+pub use disk::Disk;
 pub use driver::{Options, registration_socket, run};
 pub use trouble::Trouble;
 

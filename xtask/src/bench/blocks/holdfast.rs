@@ -1,4 +1,4 @@
-//! Holdfast: its mover, given a block device and, from the second time on, the ranges that changed.
+//! Holdfast: its mover, given a block device and the ranges of it that have data or, from the second time on, changed.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,25 +19,17 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The built program; `ranges` is a file that it finds the changed ranges in.
+    /// The built program; `ranges` is a file that it finds the ranges in.
     pub fn new(binary: PathBuf, device: PathBuf, ranges: PathBuf) -> Self {
         Self { holdfast: Holdfast::new(binary), device, ranges }
     }
 
-    /// Says what has changed since the last capture, as a driver would.
-    pub fn changed(&self, ranges: &[Range<u64>]) -> Result<()> {
+    /// Says what the storage says: what has data, or what changed since the last capture.
+    pub fn know(&self, ranges: &[Range<u64>]) -> Result<()> {
         let line = |range: &Range<u64>| format!("{} {}\n", range.start, range.end - range.start);
         let mut text: String = ranges.iter().map(line).collect();
         text.push_str("end\n");
-        std::fs::write(&self.ranges, text).context("cannot write the changed ranges")
-    }
-
-    /// Forgets what has changed: the next capture is the first.
-    pub fn anew(&self) -> Result<()> {
-        match std::fs::remove_file(&self.ranges) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        std::fs::write(&self.ranges, text).context("cannot write the ranges")
     }
 
     /// What the newest capture says of itself.
@@ -68,9 +60,10 @@ impl Program for Blocks {
     }
 
     fn backup(&self, place: &Place, _: &Path) -> Result<Job> {
-        let mode = match self.ranges.exists() {
-            true => json!({"blocks": {"changed": self.ranges}}),
-            false => json!({"blocks": "whole"}),
+        let parent = std::fs::read_to_string(newest(place)).ok();
+        let mode = match parent {
+            Some(_) => json!({"blocks": {"changed": self.ranges}}),
+            None => json!({"blocks": {"allocated": self.ranges}}),
         };
         let mut work = json!({
             "namespace": "bench",
@@ -81,7 +74,7 @@ impl Program for Blocks {
             "tags": ["bench"],
             "patienceSeconds": 60,
         });
-        if let Ok(parent) = std::fs::read_to_string(newest(place)) {
+        if let Some(parent) = parent {
             work["parent"] = Value::String(parent);
         }
         self.holdfast.capture(place, &work)

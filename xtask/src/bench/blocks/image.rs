@@ -1,4 +1,4 @@
-//! The image file of a volume: written here and there, as a file system does, and changed in place.
+//! What is on a volume: written here and there, as a file system does, and changed in place.
 
 use std::fs::File;
 use std::ops::Range;
@@ -18,53 +18,47 @@ const BLOCK: u64 = 4096;
 
 const KINDS: [Kind; 5] = [Kind::Text, Kind::Records, Kind::Binary, Kind::Packed, Kind::Pages];
 
-/// A sparse file.
+/// A volume as its users see it, a device, and as its storage does, a sparse file.
 pub struct Image {
+    device: File,
     path: PathBuf,
-    file: File,
     size: u64,
     /// Where its pieces begin.
     pieces: Vec<u64>,
 }
 
 impl Image {
-    /// Makes one in a directory of its own.
+    /// Writes to a device of `size` bytes without content; `path` is the file behind it.
     pub fn generate(
-        directory: &Path,
+        device: &Path,
+        path: PathBuf,
         size: u64,
         allocated: u64,
         words: &Vocabulary,
         seed: u64,
     ) -> Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        let path = directory.join("volume.img");
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        file.set_len(size)?;
+        let device = File::options().write(true).open(device).context("cannot open the volume")?;
         let mut random = Random::new(seed);
         let mut slots: Vec<u64> = (0..size / PIECE).map(|slot| slot * PIECE).collect();
         shuffle(&mut slots, &mut random);
         slots.truncate((allocated / PIECE) as usize);
         ensure!(!slots.is_empty(), "the scale is too small for one piece of {PIECE} bytes");
-        let mut image = Self { path, file, size, pieces: slots };
-        image.pieces.sort_unstable();
-        for number in 0..image.pieces.len() {
+        slots.sort_unstable();
+        let image = Self { device, path, size, pieces: slots };
+        for piece in &image.pieces {
             let mut content = Vec::with_capacity(PIECE as usize);
             while content.len() < PIECE as usize {
                 let kind = KINDS[random.below(KINDS.len())];
                 let length = random.length(64 << 10, 4 << 20).min(PIECE as usize - content.len());
                 words.content(kind, length, &mut random, &mut content);
             }
-            image.file.write_all_at(&content, image.pieces[number])?;
+            image.device.write_all_at(&content, *piece)?;
         }
+        image.device.sync_all()?;
         Ok(image)
     }
 
-    /// Its file.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Where it is.
+    /// The file behind the device.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -77,6 +71,14 @@ impl Image {
     /// Bytes that were ever written.
     pub fn allocated(&self) -> u64 {
         self.pieces.len() as u64 * PIECE
+    }
+
+    /// Reads what has data from the file behind the device, past which it was written: whoever reads the file finds it
+    /// in memory.
+    pub fn warm(&self) -> Result<()> {
+        let file = File::open(&self.path).context("cannot open the image")?;
+        let mut buffer = vec![0; PIECE as usize];
+        self.pieces.iter().try_for_each(|piece| Ok(file.read_exact_at(&mut buffer, *piece)?))
     }
 
     /// Overwrites `part` of the volume's bytes in runs of 1 MiB; returns what changed, as a driver would say it.
@@ -117,13 +119,13 @@ impl Image {
         for start in starts {
             content.clear();
             words.content(KINDS[random.below(KINDS.len())], length as usize, random, &mut content);
-            self.file.write_all_at(&content, start).context("cannot write to the volume")?;
+            self.device.write_all_at(&content, start).context("cannot write to the volume")?;
             match changed.last_mut() {
                 Some(last) if last.end == start => last.end += length,
                 _ => changed.push(start..start + length),
             }
         }
-        self.file.sync_all()?;
+        self.device.sync_all()?;
         Ok(changed)
     }
 }
@@ -132,6 +134,14 @@ fn shuffle(values: &mut [u64], random: &mut Random) {
     for last in (1..values.len()).rev() {
         values.swap(last, random.below(last + 1));
     }
+}
+
+/// Whether all bytes of `parts` are in `ranges`; both are in order and have gaps between them.
+pub fn are_in(parts: &[Range<u64>], ranges: &[Range<u64>]) -> bool {
+    parts.iter().all(|part| {
+        let at = ranges.partition_point(|range| range.end < part.end);
+        ranges.get(at).is_some_and(|range| range.start <= part.start)
+    })
 }
 
 /// Bytes of ranges.
@@ -146,7 +156,9 @@ mod tests {
     #[test]
     fn what_is_said_to_have_changed_is_what_has() {
         let (dir, words) = (tempfile::tempdir().unwrap(), Vocabulary::new(1));
-        let mut image = Image::generate(&dir.path().join("data"), 8 * PIECE, 2 * PIECE, &words, 7).unwrap();
+        let path = dir.path().join("volume");
+        File::create_new(&path).unwrap().set_len(8 * PIECE).unwrap();
+        let mut image = Image::generate(&path, path.clone(), 8 * PIECE, 2 * PIECE, &words, 7).unwrap();
         assert_eq!((image.size(), image.allocated()), (8 * PIECE, 2 * PIECE));
         let before = std::fs::read(image.path()).unwrap();
         let mut changed = image.change_runs(0.03, &words, 8).unwrap();
@@ -157,6 +169,15 @@ mod tests {
             let at = number as u64 * 4096;
             let said = changed.iter().any(|range| range.contains(&at));
             assert!(said || before == after, "byte {at} changed and nobody said so");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_not_named_is_found() {
+        let ranges = [0..10, 20..30];
+        assert!(are_in(&[0..10, 22..25, 29..30], &ranges));
+        for part in [9..11, 12..13, 19..21, 30..31] {
+            assert!(!are_in(std::slice::from_ref(&part), &ranges), "{part:?}");
         }
     }
 }

@@ -10,9 +10,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::holdfast::Blocks;
-use super::image::{Image, bytes_of};
+use super::image::{Image, are_in, bytes_of};
+use super::storage::{Storage, Told};
 use crate::bench::measure::{Cost, cost_of};
 use crate::bench::tree::Vocabulary;
+use crate::bench::vault::floor;
 use crate::bench::vault::place::Place;
 use crate::bench::vault::program::Program;
 
@@ -49,6 +51,15 @@ impl Step {
             Self::Restore => "restore",
         }
     }
+
+    /// Whether a side takes it: a plain copy knows no changes, and peers restore in the benchmark of files.
+    fn is_for(self, side: &str) -> bool {
+        match self {
+            Self::First => true,
+            Self::Changed(_) | Self::Random => side != "floor",
+            Self::Restore => side == "holdfast",
+        }
+    }
 }
 
 /// One side's step in one round.
@@ -63,10 +74,19 @@ pub struct Sample {
     pub stored: u64,
     /// Bytes that had changed.
     pub changed: u64,
+    /// Seconds that the storage was asked what to read, before what it cost.
+    pub asked_seconds: f64,
     /// Bytes that were read of the volume, as Holdfast says.
     pub read: Option<u64>,
     /// Bytes of an extent, as Holdfast says.
     pub extent: Option<u64>,
+}
+
+impl Sample {
+    /// Seconds from the first question to the end of the program.
+    pub fn seconds(&self) -> f64 {
+        self.asked_seconds + self.cost.seconds
+    }
 }
 
 /// Measurements by step and side.
@@ -97,8 +117,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// One round: fresh places, then every step by every side.
-    pub fn run(&mut self, round: usize, image: &mut Image) -> Result<()> {
-        self.own.anew()?;
+    pub fn run(&mut self, round: usize, image: &mut Image, storage: &mut Storage) -> Result<()> {
         let places: Vec<Place> = self
             .sides
             .iter()
@@ -109,37 +128,40 @@ impl<'a> Rounds<'a> {
         }
         for (number, step) in STEPS.into_iter().enumerate() {
             let seed = self.seed.wrapping_add(1 + (round * STEPS.len() + number) as u64);
-            let changed = match step {
-                Step::First | Step::Restore => Vec::new(),
-                Step::Changed(part) => image.change_runs(f64::from(part) / 1000.0, self.words, seed)?,
-                Step::Random => {
-                    let count = (RANDOM_BLOCKS as f64 * image.size() as f64 / FULL as f64) as usize;
-                    image.change_blocks(count.max(1), self.words, seed)?
-                }
-            };
-            if !changed.is_empty() {
-                self.own.changed(&changed)?;
-            }
-            for turn in 0..self.sides.len() {
-                let chosen = (turn + round) % self.sides.len();
-                if step != Step::Restore || self.sides[chosen].name() == self.own.name() {
-                    self.step(step, round, chosen, &places[chosen], image, bytes_of(&changed))?;
+            let turn = self.turn(step, seed, image, storage)?;
+            for offset in 0..self.sides.len() {
+                let chosen = (offset + round) % self.sides.len();
+                if step.is_for(self.sides[chosen].name()) {
+                    self.step(&turn, round, chosen, &places[chosen], image)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        step: Step,
-        round: usize,
-        side: usize,
-        place: &Place,
-        image: &Image,
-        changed: u64,
-    ) -> Result<()> {
-        let side = self.sides[side];
+    /// Changes the volume for a step, and has its storage say what is to be read.
+    fn turn(&self, step: Step, seed: u64, image: &mut Image, storage: &mut Storage) -> Result<Turn> {
+        let changed = match step {
+            Step::First | Step::Restore => Vec::new(),
+            Step::Changed(part) => image.change_runs(f64::from(part) / 1000.0, self.words, seed)?,
+            Step::Random => {
+                let count = (RANDOM_BLOCKS as f64 * image.size() as f64 / FULL as f64) as usize;
+                image.change_blocks(count.max(1), self.words, seed)?
+            }
+        };
+        let told = match step {
+            Step::First => storage.allocated()?,
+            Step::Restore => Told { ranges: Vec::new(), seconds: 0.0 },
+            Step::Changed(_) | Step::Random => storage.changed()?,
+        };
+        ensure!(are_in(&changed, &told.ranges), "the storage does not name all that changed");
+        self.own.know(&told.ranges)?;
+        image.warm()?;
+        Ok(Turn { step, changed: bytes_of(&changed), told: bytes_of(&told.ranges), asked: told.seconds })
+    }
+
+    fn step(&mut self, turn: &Turn, round: usize, side: usize, place: &Place, image: &Image) -> Result<()> {
+        let (step, side) = (turn.step, self.sides[side]);
         let directory = image.path().parent().context("the image is in a directory")?;
         let mut job = match step {
             Step::Restore => side.restore(place, image.path())?,
@@ -156,10 +178,9 @@ impl<'a> Rounds<'a> {
         place.sync()?;
         let sync_seconds = begun.elapsed().as_secs_f64();
         side.said(place, &said)?;
-        let report = match side.name() == self.own.name() && step != Step::Restore {
-            true => self.own.report(place)?,
-            false => serde_json::Value::Null,
-        };
+        let is_own = side.name() == self.own.name() && step != Step::Restore;
+        let report = if is_own { self.own.report(place)? } else { serde_json::Value::Null };
+        let asked_seconds = if is_own { turn.asked } else { 0.0 };
         let (read, extent) = (report["blocks"]["read"].as_u64(), report["blocks"]["extentSize"].as_u64());
         eprintln!(
             "    round {}: {:<11} {:<9} {:>6.1} s, synced after {:>4.1} s, {:>6.1} s cpu, {:>5.0} MiB, read {}",
@@ -170,10 +191,18 @@ impl<'a> Rounds<'a> {
             sync_seconds,
             cost.cpu_seconds,
             cost.peak_rss_mib,
-            read.map_or("all".to_owned(), |read| format!("{} KiB of {} KiB", read >> 10, changed >> 10)),
+            read.map_or("all".to_owned(), |read| {
+                let (read, told, changed) = (read >> 10, turn.told >> 10, turn.changed >> 10);
+                format!("{read} KiB of {told} KiB named in {asked_seconds:.3} s, {changed} KiB changed")
+            }),
         );
-        let sample = Sample { cost, sync_seconds, stored: place.stored()?, changed, read, extent };
+        let stored = if side.name() == "floor" { 0 } else { place.stored()? };
+        let changed = turn.changed;
+        let sample = Sample { cost, sync_seconds, stored, changed, asked_seconds, read, extent };
         self.samples.entry((step, side.name())).or_default().push(sample);
+        if side.name() == "floor" {
+            floor::forget(place)?;
+        }
         if step == Step::Restore {
             ensure!(is_same(image.path(), &place.restored())?, "{} restored something else", side.name());
             eprintln!("    {} restored every byte", side.name());
@@ -181,6 +210,17 @@ impl<'a> Rounds<'a> {
         }
         Ok(())
     }
+}
+
+/// A step with what was done before it.
+struct Turn {
+    step: Step,
+    /// Bytes that changed.
+    changed: u64,
+    /// Bytes that the storage named.
+    told: u64,
+    /// Seconds that it was asked.
+    asked: f64,
 }
 
 fn is_same(left: &Path, right: &Path) -> Result<bool> {

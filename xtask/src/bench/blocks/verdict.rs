@@ -15,7 +15,7 @@ const OWN: &str = "holdfast";
 pub fn judge(report: &mut Report, samples: &Samples) -> Result<()> {
     let mut rows = Vec::new();
     for step in STEPS {
-        let time = |side: &str| of(samples, step, side, |sample| sample.cost.seconds);
+        let time = |side: &str| of(samples, step, side, Sample::seconds);
         let peer = PEERS.iter().map(|peer| time(peer)).fold(f64::NAN, f64::min);
         let ratio = time(OWN) / peer;
         if ratio.is_finite() {
@@ -25,10 +25,10 @@ pub fn judge(report: &mut Report, samples: &Samples) -> Result<()> {
         let stored = of(samples, step, OWN, |sample| sample.stored as f64 / f64::from(1 << 20));
         let mut row = vec![title(step).to_owned()];
         row.extend(["restic", "kopia", OWN].map(|side| seconds(time(side))));
-        row.extend([shown(ratio), shown(amplified), format!("{stored:.0} MiB")]);
+        row.extend([shown(ratio), shown(amplified), format!("{stored:.0} MiB"), seconds(time("floor"))]);
         rows.push(row);
     }
-    let head = ["", "restic", "kopia", OWN, "ratio", "read / changed", "stored"];
+    let head = ["", "restic", "kopia", OWN, "ratio", "read / changed", "stored", "floor"];
     report.table("blocks", &head, rows);
     details(report, samples)?;
     let runs = [1, 10, 100].map(|part| amplification(samples, Step::Changed(part)));
@@ -50,6 +50,7 @@ fn details(report: &mut Report, samples: &Samples) -> Result<()> {
         let by_side = details.entry(step.key()).or_insert_with(|| Value::Object(Map::new()));
         by_side[*side] = serde_json::to_value(list)?;
     }
+    report.peak_rss_mib.remove("floor");
     report.details.insert("local".to_owned(), Value::Object(details));
     Ok(())
 }

@@ -51,16 +51,29 @@ pub fn mix(seed: u64, scale: f64) -> Vec<Entry> {
 /// 200,000 small files, if `scale` is 1.
 pub fn small(seed: u64, scale: f64) -> Vec<Entry> {
     let mut random = Random::new(seed);
+    (0..scaled(200_000, scale)).map(|number| small_file(path("small", number, "txt"), &mut random)).collect()
+}
+
+/// So many small files, a tenth of them in one directory.
+pub fn many(seed: u64, count: usize) -> Vec<Entry> {
+    let mut random = Random::new(seed);
+    let flat = count / 10;
+    let place = |number: usize| match number.checked_sub(count - flat) {
+        Some(number) => PathBuf::from(format!("flat/flat-{number:06}.txt")),
+        None => path("small", number, "txt"),
+    };
+    (0..count).map(|number| small_file(place(number), &mut random)).collect()
+}
+
+fn small_file(path: PathBuf, random: &mut Random) -> Entry {
     let kinds =
         [Kind::Text, Kind::Text, Kind::Text, Kind::Records, Kind::Records, Kind::Binary, Kind::Packed];
-    (0..scaled(200_000, scale))
-        .map(|number| Entry {
-            path: path("small", number, "txt"),
-            kind: kinds[random.below(kinds.len())],
-            length: random.length(100, 8_192),
-            seed: random.number(),
-        })
-        .collect()
+    Entry {
+        path,
+        kind: kinds[random.below(kinds.len())],
+        length: random.length(100, 8_192),
+        seed: random.number(),
+    }
 }
 
 fn scaled(count: usize, scale: f64) -> usize {
@@ -91,5 +104,12 @@ mod tests {
         let entries = small(1, 1.0);
         assert_eq!(entries.len(), 200_000);
         assert!(entries.iter().all(|entry| (100..=8_192).contains(&entry.length)));
+    }
+
+    #[test]
+    fn of_many_files_a_tenth_is_in_one_directory() {
+        let entries = many(1, 2_000);
+        let flat = entries.iter().filter(|entry| entry.path.starts_with("flat")).count();
+        assert_eq!((entries.len(), flat), (2_000, 200));
     }
 }

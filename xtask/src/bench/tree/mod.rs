@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 pub use change::change;
 pub use compare::differences;
 pub use content::{Kind, Vocabulary};
-pub use mix::{mix, small};
+pub use mix::{many, mix, small};
 pub use random::Random;
 
 /// One file to be generated.

@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::place::Place;
 use super::program::{Job, Program, output};
 
 /// `cp -a` for copies both ways, `find` for a tree in which nothing has changed.
 pub struct Floor;
+
+/// Removes the copy of a place, to make room.
+pub fn forget(place: &Place) -> Result<()> {
+    let copy = place.state().join("copy");
+    std::fs::remove_dir_all(&copy).with_context(|| format!("cannot remove {}", copy.display()))
+}
 
 impl Program for Floor {
     fn name(&self) -> &'static str {

@@ -1,6 +1,6 @@
 //! Files into a vault and back: first, unchanged, changed and restore, beside restic, kopia and a plain copy.
 
-mod floor;
+pub(in crate::bench) mod floor;
 pub(in crate::bench) mod holdfast;
 pub(in crate::bench) mod kopia;
 pub(in crate::bench) mod place;
@@ -22,7 +22,7 @@ use super::{Arguments, enclosure};
 use crate::stage;
 use place::Store;
 use program::Program;
-use rounds::{Rounds, Samples};
+use rounds::{Rounds, Samples, Step};
 
 /// Which tree is backed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Work {
     Mix,
     /// 200,000 small files.
     Small,
+    /// So many small files.
+    Many(usize),
 }
 
 /// What is particular to benchmarks of files.
@@ -42,6 +44,24 @@ pub struct Options {
     /// Sides to leave out: floor, restic, kopia, holdfast
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     without: Vec<String>,
+}
+
+/// What is particular to the benchmark of a great many files.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FilesOptions {
+    /// How many files
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    count: usize,
+    /// Sides to leave out: floor, restic, kopia, holdfast
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    without: Vec<String>,
+}
+
+/// Measures a great many files into a directory, and judges.
+pub fn run_files(options: &FilesOptions, arguments: &Arguments, report: Report) -> Result<Report> {
+    let count = ((options.count as f64 * arguments.scale) as usize).max(10);
+    let local = Options { store: vec![Store::Local], without: options.without.clone() };
+    run(Work::Many(count), &local, arguments, report)
 }
 
 /// Part of the bytes that changes between two backups.
@@ -72,6 +92,7 @@ pub fn run(work: Work, options: &Options, arguments: &Arguments, mut report: Rep
             words: &words,
             seed: arguments.seed,
             store: *store,
+            steps: work.steps(),
             samples: Samples::new(),
         };
         for round in 0..arguments.runs {
@@ -89,6 +110,15 @@ impl Work {
         match self {
             Self::Mix => "vault",
             Self::Small => "vault-small",
+            Self::Many(_) => "files",
+        }
+    }
+
+    fn steps(self) -> &'static [Step] {
+        match self {
+            Self::Mix | Self::Small => &Step::ALL,
+            // What comes back, and how fast, is what the others measure.
+            Self::Many(_) => &Step::ALL[..3],
         }
     }
 }
@@ -97,6 +127,7 @@ fn generate(work: Work, arguments: &Arguments, source: &Path, words: &Vocabulary
     let entries = match work {
         Work::Mix => tree::mix(arguments.seed, arguments.scale),
         Work::Small => tree::small(arguments.seed, arguments.scale),
+        Work::Many(count) => tree::many(arguments.seed, count),
     };
     let gib = tree::bytes_of(&entries) as f64 / f64::from(1 << 30);
     eprintln!("    generating {} files, {gib:.2} GiB", entries.len());

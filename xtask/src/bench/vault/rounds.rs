@@ -29,10 +29,10 @@ pub enum Step {
     Restore,
 }
 
-/// All steps.
-pub const STEPS: [Step; 4] = [Step::First, Step::Unchanged, Step::Changed, Step::Restore];
-
 impl Step {
+    /// All steps.
+    pub const ALL: [Step; 4] = [Step::First, Step::Unchanged, Step::Changed, Step::Restore];
+
     /// Its name in results.
     pub fn key(self) -> &'static str {
         match self {
@@ -71,6 +71,8 @@ pub struct Rounds<'a> {
     pub seed: u64,
     /// Where repositories are.
     pub store: Store,
+    /// What is done in each.
+    pub steps: &'static [Step],
     /// What was measured so far.
     pub samples: Samples,
 }
@@ -88,7 +90,7 @@ impl Rounds<'_> {
             side.create(place)?;
         }
         tree::warm(self.source)?;
-        for step in STEPS {
+        for &step in self.steps {
             if step == Step::Changed {
                 let seed = self.seed.wrapping_add(1 + round as u64);
                 let changed = tree::change(self.source, entries, self.words, seed, CHANGE)?;
