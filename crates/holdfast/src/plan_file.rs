@@ -19,9 +19,19 @@ use holdfast_model::{AppId, ObjectRef, PointId};
 use holdfast_protect::restore::DryRuns;
 use serde::{Deserialize, Serialize};
 
-use crate::command::plan::Options;
 use crate::error::{Error, Result};
 use crate::points::Chosen;
+
+/// What a plan depends on beside point and cluster.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Other names at the target.
+    pub(crate) mapping: Mapping,
+    /// What would be done about objects that are there and differ.
+    pub(crate) existing: Existing,
+    /// Which objects the API server is asked about.
+    pub(crate) dry_runs: DryRuns,
+}
 
 /// What the plan is one of: the first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

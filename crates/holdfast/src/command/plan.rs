@@ -6,11 +6,10 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use holdfast_model::Outcome;
 use holdfast_model::restore::plan::Plan;
-use holdfast_model::restore::{Existing, Mapping};
 use holdfast_protect::restore::{DryRuns, OnPlanned, PlanRequest, plan};
 
-use super::restore::Order;
-use crate::plan_file::{Header, Writer};
+use super::order::Order;
+use crate::plan_file::{Header, Options, Writer};
 use crate::points::Chosen;
 use crate::progress::run::observer;
 use crate::runs::SystemClock;
@@ -120,17 +119,6 @@ fn apply_hint(file: &Path, order: &Order) -> String {
         order.to,
         file.display()
     )
-}
-
-/// What a plan depends on beside point and cluster.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    /// Other names at the target.
-    pub(crate) mapping: Mapping,
-    /// What would be done about objects that are there and differ.
-    pub(crate) existing: Existing,
-    /// Which objects the API server is asked about.
-    pub(crate) dry_runs: DryRuns,
 }
 
 /// Makes a plan; `on_object` hears of every object.

@@ -8,10 +8,10 @@ use holdfast_model::restore::{Existing, RestoreReport};
 use holdfast_protect::restore::{AsPlanned, OnPlanned};
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Options, make};
-use super::restore::{Order, Origin};
+use super::order::{Order, Origin};
+use super::plan::make;
 use crate::error::Error;
-use crate::plan_file::{Comparison, Header, PlanFile};
+use crate::plan_file::{Comparison, Header, Options, PlanFile};
 use crate::session::Session;
 
 /// Plans once more, compares, and restores.

@@ -1,24 +1,12 @@
 //! `holdfast restore`: makes an application run again from a recovery point, on any cluster.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 use holdfast_model::Outcome;
-use holdfast_model::manifest::MoverLimits;
-use holdfast_model::restore::{Existing, Mapping, RestoreReport};
-use holdfast_protect::backup::Movers;
-use holdfast_protect::restore::{AsPlanned, RestoreRequest, restore};
-use tokio_util::sync::CancellationToken;
 
+use super::order::Order;
 use super::plan::{Planning, Wanted};
 use super::planned;
-use crate::error::Error;
-use crate::points::{Chosen, PointRef};
-use crate::progress::run::observer;
-use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
 use crate::session::Session;
-use crate::{interrupt, render};
 
 /// Restores a point, or says what restoring it would do.
 #[derive(Debug, Args)]
@@ -28,74 +16,6 @@ pub(crate) struct Restore {
 
     #[command(flatten)]
     planning: Planning,
-}
-
-/// What is restored, where to, and how.
-#[derive(Debug, Args)]
-pub(super) struct Order {
-    /// The point: APP/latest, APP/POINT, its id, or the beginning of its id
-    #[arg(value_name = "POINT")]
-    pub(super) point: PointRef,
-
-    /// Context (or name of a declared cluster) to restore to
-    #[arg(long, value_name = "CONTEXT")]
-    pub(super) to: String,
-
-    /// Restore what was in namespace OLD to namespace NEW; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    namespace_map: Vec<String>,
-
-    /// Make claims of storage class OLD with class NEW; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    storage_class_map: Vec<String>,
-
-    /// Make claims with access mode NEW instead of OLD, ReadWriteMany=ReadWriteOnce for instance; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    access_mode_map: Vec<String>,
-
-    /// What to do about objects that are there and differ: leave and name them, or make them as in the point
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    existing: Differing,
-
-    /// Read back from storage what was restored into volumes, and compare it with the point
-    #[arg(long)]
-    verify: bool,
-
-    /// How long workloads may take to become ready; 0s: do not wait for them
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = runs::duration)]
-    ready_within: Duration,
-
-    #[command(flatten)]
-    busy: Busy,
-
-    #[command(flatten)]
-    movers: MoverArgs,
-
-    /// Restore device files, which give access to the node's hardware
-    #[arg(long)]
-    restore_devices: bool,
-
-    /// Restore setuid bits and file capabilities
-    #[arg(long)]
-    restore_setuid: bool,
-}
-
-/// What a restore goes by.
-pub(super) enum Origin {
-    /// The point alone.
-    Point,
-    /// The point, and its volumes that stand by at the target.
-    Standby,
-    /// What a plan of the point shows.
-    Plan(AsPlanned),
-}
-
-/// [`Existing`] on the command line.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Differing {
-    #[default]
-    Skip,
-    Update,
 }
 
 impl Restore {
@@ -108,94 +28,5 @@ impl Restore {
                 self.order.run(session, async |cancel| self.order.restore(session, mapping, cancel).await)
             }
         }
-    }
-}
-
-impl Order {
-    /// Restores and reports.
-    pub(super) fn run(
-        &self,
-        session: &Session,
-        restore: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<RestoreReport>,
-    ) -> anyhow::Result<Outcome> {
-        let report = interrupt::run(restore)?;
-        session.output.show(&report, |view| render::restore::report(&report, view))?;
-        Ok(report.outcome)
-    }
-
-    /// What is done about objects that are there and differ.
-    pub(super) fn existing(&self) -> Existing {
-        match self.existing {
-            Differing::Skip => Existing::Skip,
-            Differing::Update => Existing::Update,
-        }
-    }
-
-    /// Other names at the target, as they were given.
-    pub(super) fn mapping(&self) -> anyhow::Result<Mapping> {
-        let parsed = Mapping::parse(&self.namespace_map, &self.storage_class_map)
-            .and_then(|mapping| mapping.with_access_modes(&self.access_mode_map));
-        Ok(parsed.map_err(|invalid| Error::Usage {
-            what: invalid.to_string(),
-            hint: "see `holdfast restore --help`",
-        })?)
-    }
-
-    async fn restore(
-        &self,
-        session: &Session,
-        mapping: Mapping,
-        cancel: CancellationToken,
-    ) -> anyhow::Result<RestoreReport> {
-        let chosen = session.find_point(&self.point).await?;
-        self.restore_chosen(session, chosen, (mapping, self.existing()), Origin::Point, cancel).await
-    }
-
-    /// Restores a point that was found.
-    pub(super) async fn restore_chosen(
-        &self,
-        session: &Session,
-        chosen: Chosen,
-        (mapping, existing): (Mapping, Existing),
-        origin: Origin,
-        cancel: CancellationToken,
-    ) -> anyhow::Result<RestoreReport> {
-        let target = session.open_cluster(Some(&self.to)).await?;
-        let mut settings = self.movers.settings(&target.spec, &MoverLimits::default());
-        settings.restore_devices = self.restore_devices;
-        settings.restore_setuid = self.restore_setuid;
-        let id = chosen.found.application.id.clone();
-        let access = chosen.found.vault.mover_access(&id);
-        let begun = Begun::begin(session, format!("restore {}", chosen.summary.id))?;
-        let as_planned = match &origin {
-            Origin::Plan(as_planned) => Some(as_planned.clone()),
-            Origin::Point | Origin::Standby => None,
-        };
-        let request = RestoreRequest {
-            cluster: target.cluster.clone(),
-            repository: chosen.repository,
-            point: chosen.summary,
-            movers: access.map(|access| Movers { settings, access }),
-            run: begun.id.clone(),
-            standby: matches!(origin, Origin::Standby),
-            mapping,
-            existing,
-            as_planned,
-            verify: self.verify,
-            wait_ready: self.ready_within,
-            wait_busy: self.busy.wait(),
-            dead: begun.dead.clone(),
-            clock: Arc::new(SystemClock),
-            journal: begun.journal.clone(),
-            observer: observer(session),
-            on_object: None,
-            cancel,
-        };
-        let result = interrupt::on_worker(restore(request)).await;
-        begun.end(&session.home)?;
-        let report = result?;
-        // A restore settles first what dead runs of its application left.
-        runs::settled(&session.home, target.cluster.name(), Some(&id))?;
-        Ok(report)
     }
 }

@@ -56,6 +56,7 @@ mod page;
 mod pool;
 mod request;
 mod rpc;
+mod serve;
 mod snapshots;
 #[cfg(test)]
 mod trial;
@@ -66,7 +67,7 @@ mod wire;
 pub use alone::Alone;
 pub use clients::Clients;
 pub use disk::Disk;
-pub use driver::{Options, registration_socket, run};
+pub use serve::{Options, registration_socket, run};
 pub use trouble::Trouble;
 
 /// The segment of a node in CSI topology.

@@ -10,6 +10,7 @@ mod core;
 mod file;
 mod keeper;
 mod pending;
+mod sending;
 mod stats;
 mod uploads;
 

@@ -6,7 +6,7 @@ use holdfast_model::restore::RestoreReport;
 use holdfast_protect::standby::newest_whole;
 use tokio_util::sync::CancellationToken;
 
-use crate::command::restore::{Order, Origin};
+use crate::command::order::{Order, Origin};
 use crate::points::Chosen;
 use crate::session::Session;
 

@@ -7,6 +7,7 @@ use holdfast_model::restore::shape::Shape;
 use holdfast_model::{Problem, ResourceType};
 use serde_json::Value;
 
+use super::findings::until;
 use super::place::{Asked, Ground, Place, Write};
 use super::refusal::{self, is_fatal_to_all};
 use super::walk::Planner;
@@ -49,7 +50,7 @@ impl Planner<'_> {
         }
         if place.ground == Ground::Promised {
             let level = order::level(&kinds::namespaces().group_kind());
-            return Ok(refusal::until(level, format!("namespace {name} is created first")));
+            return Ok(until(level, format!("namespace {name} is created first")));
         }
         // Claims with data are summed when all of them are known, as a restore does.
         let is_filled = self.session.claims.is_filled(&outgoing.entry, &outgoing.sending);

@@ -1,7 +1,5 @@
 //! Claims whose data is in the point: they are filled and handed over, not created like other objects.
 
-use std::sync::{Mutex, PoisonError};
-
 use holdfast_model::Problem;
 use holdfast_model::restore::plan::{Planned, Verdict, VerdictKind};
 use holdfast_volume::handover;
@@ -14,10 +12,6 @@ use crate::error::Result;
 use crate::restore::claims::Claim;
 use crate::restore::outgoing::Outgoing;
 use crate::restore::quota;
-
-/// Claims that would be made, until it is known whether there is room for all of them.
-#[derive(Default)]
-pub(super) struct HeldClaims(Mutex<Vec<Weighed>>);
 
 impl Planner<'_> {
     /// What would be done with an object that is to be sent; `None` if it is a claim that waits for
@@ -45,14 +39,14 @@ impl Planner<'_> {
             return Ok(Some(planned));
         }
         let (of, bytes) = (outgoing.entry.resource.clone(), outgoing.bytes);
-        self.held.0.lock().unwrap_or_else(PoisonError::into_inner).push(Weighed { of, planned, bytes });
+        self.held.push(Weighed { of, planned, bytes });
         Ok(None)
     }
 
     /// Judges the claims that were held, by the sum of what they need, and tells of those that come
     /// back empty.
     pub(super) async fn settle_claims(&self) {
-        let held = std::mem::take(&mut *self.held.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let held = self.held.take();
         let mut filled = self.session.claims.take_filled();
         filled.retain(|claim| held.iter().any(|held| held.planned.object == claim.target));
         let shortfalls = quota::shortfalls(&self.request.cluster, &filled).await;

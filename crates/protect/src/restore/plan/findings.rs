@@ -16,7 +16,6 @@ use holdfast_model::{GroupKind, Outcome, Problem, ResourceType};
 use serde_json::Value;
 
 use super::OnPlanned;
-use super::refusal;
 use crate::progress::{Event, Observer};
 
 /// Objects of one type are announced after so many.
@@ -31,6 +30,11 @@ pub(super) struct Weighed {
     pub(super) of: ResourceType,
     pub(super) planned: Planned,
     pub(super) bytes: u64,
+}
+
+/// It waits for this level.
+pub(super) fn until(level: usize, reason: String) -> Verdict {
+    Verdict::Unknown { until: LEVELS[level].name.to_owned(), reason }
 }
 
 /// Collects the findings. Memory grows with what needs telling.
@@ -164,7 +168,7 @@ impl Findings {
     pub(super) fn promised_definition(&self, of: &ResourceType) -> Option<Verdict> {
         let level = order::level(&kinds::custom_resource_definitions().group_kind());
         let promised = self.state().promised.definitions.contains(&of.plural_group());
-        promised.then(|| refusal::until(level, format!("the definition of {of} is created first")))
+        promised.then(|| until(level, format!("the definition of {of} is created first")))
     }
 
     /// Whether the point holds something that runs.
@@ -313,7 +317,7 @@ mod tests {
             judged(&kinds::secrets(), "b", conflict),
             judged(&kinds::secrets(), "a", Verdict::Create),
             judged(&kinds::secrets(), "c", Verdict::Identical),
-            judged(&kinds::secrets(), "d", refusal::until(0, "namespace shop is created first".into())),
+            judged(&kinds::secrets(), "d", until(0, "namespace shop is created first".into())),
         ] {
             findings.object(weighed);
         }

@@ -2,11 +2,11 @@
 //! is missing which an earlier level brings.
 
 use holdfast_cluster::{Error as Cause, Reason};
-use holdfast_model::restore::order::{self, LEVELS};
+use holdfast_model::restore::order;
 use holdfast_model::restore::plan::Verdict;
 use holdfast_model::{GroupKind, Problem};
 
-use super::findings::Findings;
+use super::findings::{Findings, until};
 pub(super) use crate::restore::booking::is_fatal as is_fatal_to_all;
 
 /// How admission words that something is missing, and what that is. There is no field for it (all of
@@ -49,11 +49,6 @@ fn missing(error: &Cause) -> Option<GroupKind> {
         let (_, kind) = MISSING_ROLES.iter().find(of_role)?;
         Some(GroupKind::new("rbac.authorization.k8s.io", *kind))
     })
-}
-
-/// It waits for this level.
-pub(super) fn until(level: usize, reason: String) -> Verdict {
-    Verdict::Unknown { until: LEVELS[level].name.to_owned(), reason }
 }
 
 /// It cannot be restored: the server's words, and what to do.

@@ -12,8 +12,8 @@ use holdfast_model::{Outcome, ResourceType};
 use serde_json::Value;
 
 use super::PlanRequest;
-use super::claims::HeldClaims;
 use super::findings::{Findings, Weighed};
+use super::held::HeldClaims;
 use super::live;
 use super::place::{Ground, Place};
 use super::refusal::cannot;

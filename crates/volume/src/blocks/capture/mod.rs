@@ -5,6 +5,7 @@ mod parent;
 mod plan;
 mod segment;
 mod selection;
+mod threads;
 mod work;
 
 use std::path::Path;
@@ -130,7 +131,7 @@ pub fn capture(
     let recorder = Recorder::default();
     let began = progress.bytes_moved();
     let run = |selection: &Selection| {
-        Work::new(&device, geometry, writer, options, progress).run(selection, parent)
+        threads::run(Work::new(&device, geometry, writer, options, progress), selection, parent)
     };
     let mut selection = Selection::of(source, &device, &geometry, parent, &recorder);
     let mut done = run(&selection);

@@ -1,18 +1,14 @@
-//! The threads of a capture: the caller's plans, the others read, hash and store.
+//! What the threads of a capture share: they read, hash and store.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{Builder, ScopedJoinHandle};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use holdfast_vault::{BlobId, BlobKind, Writer};
 
 use super::CaptureOptions;
-use super::parent::ParentDevice;
-use super::plan::Plan;
 use super::segment::{Segment, Task};
-use super::selection::Selection;
 use crate::blocks::device::{Buffer, Device};
 use crate::blocks::form;
 use crate::blocks::geometry::{Geometry, SEGMENT};
@@ -21,9 +17,6 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sparse;
 
-/// Tasks that wait for a thread. Each may keep two lists of a segment's extents: 512 KiB.
-const QUEUE: usize = 16;
-
 /// A capture under way.
 pub(super) struct Work<'a> {
     pub(super) device: &'a Device,
@@ -31,7 +24,7 @@ pub(super) struct Work<'a> {
     pub(super) writer: &'a Writer,
     pub(super) progress: &'a Progress,
     pub(super) zeros: Zeros,
-    options: &'a CaptureOptions,
+    pub(super) options: &'a CaptureOptions,
     /// The tree of a segment of nothing but zeros.
     zero_segment: OnceLock<BlobId>,
     done: Mutex<Done>,
@@ -99,27 +92,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Captures what is selected; all else is taken from the parent or is zero.
-    pub(super) fn run(self, selection: &Selection, parent: Option<&ParentDevice>) -> Result<Done, Setback> {
-        let (queue, waiting) = bounded::<Task>(QUEUE);
-        let plan = Plan::new(&self, selection, parent);
-        std::thread::scope(|scope| {
-            let start = |number| {
-                let waiting = waiting.clone();
-                Builder::new().name(format!("blocks-{number}")).spawn_scoped(scope, || self.thread(waiting))
-            };
-            let threads = (0..self.options.workers.max(1)).map(start).collect::<std::io::Result<Vec<_>>>();
-            drop(waiting);
-            let threads = threads.map_err(|error| Error::io("start the threads of a capture", error))?;
-            let planned = plan.run(&queue);
-            drop(queue);
-            // A thread that failed is why the plan could not be carried out, not the other way round.
-            ended(threads).map_or(planned, |error| Err(Setback::Fatal(error)))
-        })?;
-        Ok(self.done.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn thread(&self, waiting: Receiver<Task>) -> Result<()> {
+    /// What one thread does.
+    pub(super) fn thread(&self, waiting: Receiver<Task>) -> Result<()> {
         let mut buffer = Buffer::new(self.geometry.window_length());
         let done = waiting.iter().try_for_each(|task| self.perform(&task, &mut buffer));
         if done.is_err() {
@@ -197,17 +171,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// What was stored, when all threads have ended.
+    pub(super) fn into_done(self) -> Done {
+        self.done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn done(&self) -> MutexGuard<'_, Done> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Waits for all threads and gives the error that ended them, if one did.
-fn ended(threads: Vec<ScopedJoinHandle<'_, Result<()>>>) -> Option<Error> {
-    let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).err()
-    };
-    let errors: Vec<Error> = threads.into_iter().filter_map(join).collect();
-    // All but the one that failed only know that they were stopped.
-    errors.into_iter().min_by_key(|error| matches!(error, Error::Stopped))
 }
