@@ -16,6 +16,9 @@ use crate::workspace::cargo;
 /// The program with the longest tests, which has a lane of its own.
 const LONGEST: &str = "scenario";
 
+/// The program whose tests look at what is left on the machine: others would leave something there meanwhile.
+const ALONE: &str = "leftovers";
+
 /// A built test program.
 #[derive(Debug, Clone)]
 pub struct TestProgram {
@@ -78,8 +81,8 @@ impl TestProgram {
         Some(Self { name: format!("{of} {}", artifact.target.name), executable, package })
     }
 
-    fn is_longest(&self) -> bool {
-        self.name.ends_with(LONGEST)
+    fn is(&self, target: &str) -> bool {
+        self.name.rsplit(' ').next() == Some(target)
     }
 
     /// Runs all its tests. Each line that it prints is shown at once, behind its name.
@@ -163,7 +166,8 @@ impl Outcome {
 
 /// Runs all programs; every one that failed is named, after all have run. The last line counts their tests.
 pub fn run(programs: &[TestProgram], environment: &[(&str, PathBuf)], arguments: &[String]) -> Result<()> {
-    let (longest, others): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.is_longest());
+    let (alone, shared): (Vec<_>, Vec<_>) = programs.iter().partition(|program| program.is(ALONE));
+    let (longest, others): (Vec<_>, Vec<_>) = shared.into_iter().partition(|program| program.is(LONGEST));
     let lane = |programs: Vec<&TestProgram>| -> Result<Outcome> {
         let mut all = Outcome::default();
         for program in programs {
@@ -175,6 +179,7 @@ pub fn run(programs: &[TestProgram], environment: &[(&str, PathBuf)], arguments:
         let beside = threads.spawn(|| lane(longest));
         let mut all = lane(others)?;
         all.add(beside.join().map_err(|_| anyhow!("the lane of `{LONGEST}` has died"))??);
+        all.add(lane(alone)?);
         Ok::<_, anyhow::Error>(all)
     })?;
     println!("\n{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.ignored);
@@ -221,10 +226,14 @@ mod tests {
             executable: executable.into(),
             package: directory.clone(),
         };
-        let programs =
-            [program("a scenario", "/bin/false"), program("b", "/bin/true"), program("c", "/bin/false")];
+        let programs = [
+            program("a leftovers", "/bin/false"),
+            program("a scenario", "/bin/false"),
+            program("b", "/bin/true"),
+            program("c", "/bin/false"),
+        ];
         let error = run(&programs, &[], &[]).unwrap_err().to_string();
-        assert_eq!(error, "tests failed in: c, a scenario");
-        assert!(run(&programs[1..2], &[], &[]).is_ok());
+        assert_eq!(error, "tests failed in: c, a scenario, a leftovers");
+        assert!(run(&programs[2..3], &[], &[]).is_ok());
     }
 }

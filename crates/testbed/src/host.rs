@@ -28,7 +28,12 @@ const NEEDS: &[Need] = &[
     Need { program: "dpkg-deb", package: "dpkg" },
 ];
 
-/// Checks the machine and installs the Debian packages that are missing, after saying so.
+/// How many inotify instances a user may have: a node takes about ten, and the usual 128 end with a dozen nodes.
+const INOTIFY_INSTANCES: u32 = 1024;
+const INOTIFY_LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+
+/// Checks the machine, installs the Debian packages that are missing and lifts a limit that several sites meet, after
+/// saying so.
 ///
 /// # Errors
 /// At once, naming what is missing and how to get it, when not root, without Go or without apt.
@@ -42,7 +47,25 @@ pub fn prepare(report: &Reporter) -> Result<()> {
     if busybox().is_err() {
         packages.push("busybox-static");
     }
-    if packages.is_empty() { Ok(()) } else { install(&packages, report) }
+    if !packages.is_empty() {
+        install(&packages, report)?;
+    }
+    lift_inotify_limit(report);
+    Ok(())
+}
+
+/// Where the limit cannot be lifted, that is said, and a few sites at once still run.
+fn lift_inotify_limit(report: &Reporter) {
+    let limit = std::fs::read_to_string(INOTIFY_LIMIT).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let Some(limit) = limit.filter(|limit| *limit < INOTIFY_INSTANCES) else { return };
+    match std::fs::write(INOTIFY_LIMIT, INOTIFY_INSTANCES.to_string()) {
+        Ok(()) => {
+            report.note(&format!("inotify instances of a user: {limit} before, {INOTIFY_INSTANCES} now"))
+        }
+        Err(error) => {
+            report.note(&format!("a user may have {limit} inotify instances, enough for few nodes: {error}"))
+        }
+    }
 }
 
 /// The Go toolchain's command.

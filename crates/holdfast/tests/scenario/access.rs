@@ -137,13 +137,13 @@ fn a_claim_of_many_writers_is_read_by_one_mover_and_mapped_where_there_is_none()
 #[test]
 fn a_claim_of_one_pod_is_captured_and_restored() {
     let stand = Stand::get();
-    let owners = claim("single", "live", CSI_PLAIN_CLASS, "ReadWriteOncePod", "")
-        + &claim("single", "cut", CSI_CLASS, "ReadWriteOncePod", "")
-        + &deployment("single", "alive", "live", 1, "echo live > /data/name; sync")
-        + &deployment("single", "cutter", "cut", 1, "echo cut > /data/name; sync");
-    let program = protected(stand, "single", &owners);
+    let owners = claim("one-pod", "live", CSI_PLAIN_CLASS, "ReadWriteOncePod", "")
+        + &claim("one-pod", "cut", CSI_CLASS, "ReadWriteOncePod", "")
+        + &deployment("one-pod", "alive", "live", 1, "echo live > /data/name; sync")
+        + &deployment("one-pod", "cutter", "cut", 1, "echo cut > /data/name; sync");
+    let program = protected(stand, "one-pod", &owners);
     let method = |claim: &str| {
-        let point = program.ok(&["backup", "single", "--context", "a", "-o", "json"]).json();
+        let point = program.ok(&["backup", "one-pod", "--context", "a", "-o", "json"]).json();
         assert_eq!(point["outcome"], "Completed", "{point:#}");
         let volume = volumes(&point).iter().find(|volume| volume["claim"] == claim).expect("the volume");
         volume["method"].as_str().expect("a method").to_owned()
@@ -152,12 +152,12 @@ fn a_claim_of_one_pod_is_captured_and_restored() {
     assert_eq!(method("live"), "live-files");
     program.ok(&["restore", "single/latest", "--to", "b"]);
     for (owner, claim) in [("alive", "live"), ("cutter", "cut")] {
-        assert_eq!(modes(&stand.b, "single", claim), ["ReadWriteOncePod", "ReadWriteOncePod"]);
-        assert_eq!(run(&stand.b, "single", owner, "cat /data/name").trim(), claim);
+        assert_eq!(modes(&stand.b, "one-pod", claim), ["ReadWriteOncePod", "ReadWriteOncePod"]);
+        assert_eq!(run(&stand.b, "one-pod", owner, "cat /data/name").trim(), claim);
     }
-    kubectl(&stand.a, &["scale", "deploy/alive", "-n", "single", "--replicas=0"]);
-    until(&stand.a, LIMIT, &["get", "pods", "-n", "single", "-l", "app=alive", "-o", "name"], str::is_empty);
+    kubectl(&stand.a, &["scale", "deploy/alive", "-n", "one-pod", "--replicas=0"]);
+    until(&stand.a, LIMIT, &["get", "pods", "-n", "one-pod", "-l", "app=alive", "-o", "name"], str::is_empty);
     assert_eq!(method("live"), "held-files");
-    no_snapshot_is_left(stand, &program, "single");
-    stand.retire(&["single"]);
+    no_snapshot_is_left(stand, &program, "one-pod");
+    stand.retire(&["one-pod"]);
 }
