@@ -211,6 +211,16 @@ pub static RULES: &[Rule] = &[
     ),
     // Pods that no controller makes.
     at(POD, "/spec/nodeName", "a node of the old cluster"),
+    at(
+        POD,
+        "/metadata/labels/topology.kubernetes.io~1zone",
+        "copied by the API server from the node that the pod ran on",
+    ),
+    at(
+        POD,
+        "/metadata/labels/topology.kubernetes.io~1region",
+        "copied by the API server from the node that the pod ran on",
+    ),
     those(
         POD,
         "/spec/volumes/*",

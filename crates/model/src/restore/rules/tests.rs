@@ -59,7 +59,9 @@ fn a_claim_is_bound_to_nothing() {
 
 #[test]
 fn a_pod_loses_its_node_and_its_old_token() {
-    let pod = json!({"metadata": {}, "spec": {"nodeName": "n", "priority": 0,
+    let labels =
+        json!({"app": "web", "topology.kubernetes.io/zone": "z", "topology.kubernetes.io/region": "r"});
+    let pod = json!({"metadata": {"labels": labels}, "spec": {"nodeName": "n", "priority": 0,
         "volumes": [{"name": "kube-api-access-x7k2p", "projected": {}}, {"name": "data"},
             {"name": "kube-api-access-log", "emptyDir": {}}],
         "containers": [{"name": "c", "volumeMounts": [
@@ -67,7 +69,7 @@ fn a_pod_loses_its_node_and_its_old_token() {
             {"name": "data", "mountPath": "/data"}]}]}});
     assert_eq!(
         stripped("", "Pod", pod),
-        json!({"metadata": {}, "spec": {"volumes": [{"name": "data"}, {"name": "kube-api-access-log", "emptyDir": {}}],
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"volumes": [{"name": "data"}, {"name": "kube-api-access-log", "emptyDir": {}}],
             "containers": [{"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}})
     );
 }
