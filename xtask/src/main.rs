@@ -8,7 +8,6 @@ mod checks;
 mod demo;
 mod fuzz;
 mod image;
-mod lanes;
 mod schema;
 mod stage;
 mod test;

@@ -1,13 +1,11 @@
 //! Every test, with all that the scenarios on real clusters need built first.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use holdfast_testbed::{Cache, KUBERNETES, Part, host};
 
-use crate::lanes::{self, TestProgram};
 use crate::stage::Stages;
 use crate::workspace::{build_tests, cargo, run};
 use crate::{fuzz, image};
@@ -27,13 +25,6 @@ pub struct Arguments {
     filter: Option<String>,
 }
 
-impl Arguments {
-    /// Whether no choice was made.
-    fn are_all(&self) -> bool {
-        self.package.is_none() && self.filter.is_none()
-    }
-}
-
 /// Runs the tests and prints the time of each stage.
 pub fn run_all(arguments: &Arguments) -> Result<()> {
     let mut stages = Stages::default();
@@ -48,11 +39,7 @@ pub fn stages_of(arguments: &Arguments, stages: &mut Stages) -> Result<()> {
     stages.run("servers and tools", || parts(arguments.long, &cache))?;
     let programs = stages.run("programs", build_tests)?;
     let archive = stages.run("image", || image::write(&programs.join("holdfast"), &image::default_path()))?;
-    let environment = environment(&cache, &programs, &archive)?;
-    stages.run("tests", || match arguments.are_all() {
-        true => all(arguments, &environment),
-        false => run(&mut some(arguments, &environment)),
-    })?;
+    stages.run("tests", || run(&mut command(arguments, &cache, &programs, &archive)?))?;
     if arguments.long {
         stages.run("fuzzing", || fuzz::run_all(FUZZ_EACH))?;
     }
@@ -75,35 +62,27 @@ fn parts(long: bool, cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// What the tests find the programs by.
-fn environment(cache: &Cache, programs: &Path, archive: &Path) -> Result<Vec<(&'static str, PathBuf)>> {
-    let restic = Part::Restic.build(cache, &crate::stage::reporter())?.bin("restic");
-    Ok(vec![
-        ("HOLDFAST_BIN", programs.join("holdfast")),
-        ("HOLDFAST_TESTBED_BIN", programs.join("holdfast-testbed")),
-        ("HOLDFAST_IMAGE", archive.to_owned()),
-        ("HOLDFAST_RESTIC", restic),
-    ])
-}
-
-/// All programs side by side, and the examples in documentation. All that fails is shown, not only what failed first.
-fn all(arguments: &Arguments, environment: &[(&str, PathBuf)]) -> Result<()> {
-    let examples = run(&mut cargo(&["test", "--workspace", "--doc", "--no-fail-fast", "--quiet"]));
-    let ignored = arguments.long.then(|| "--include-ignored".to_owned());
-    let tests = lanes::run(&TestProgram::all()?, environment, ignored.as_slice());
-    tests.and(examples)
-}
-
-/// What was asked for, as cargo runs it.
-fn some(arguments: &Arguments, environment: &[(&str, PathBuf)]) -> Command {
+fn command(
+    arguments: &Arguments,
+    cache: &Cache,
+    programs: &Path,
+    archive: &Path,
+) -> Result<std::process::Command> {
+    // All that fails is shown, not only what failed first.
     let mut command = cargo(&["test", "--no-fail-fast"]);
     match &arguments.package {
         Some(package) => command.args(["--package", package]),
         None => command.arg("--workspace"),
     };
-    command.envs(environment.iter().cloned()).arg("--").args(&arguments.filter);
+    command
+        .env("HOLDFAST_BIN", programs.join("holdfast"))
+        .env("HOLDFAST_TESTBED_BIN", programs.join("holdfast-testbed"))
+        .env("HOLDFAST_IMAGE", archive)
+        .env("HOLDFAST_RESTIC", Part::Restic.build(cache, &crate::stage::reporter())?.bin("restic"));
+    command.arg("--");
+    command.args(&arguments.filter);
     if arguments.long {
         command.arg("--include-ignored");
     }
-    command
+    Ok(command)
 }
