@@ -1,12 +1,11 @@
-//! A node dies under the mover of a snapshot or of a restore, and another takes over, or the claim and the node are
-//! named.
+//! A node dies under the mover of a restore: the claim and the node are named, and the same restore completes it.
 
 use std::time::Duration;
 
 use holdfast_testbed::{CSI_SHARED_CLASS, FaultProxy, Faults, Site};
 
 use crate::program::Program;
-use crate::snapshots::{nothing_is_left_at, volumes};
+use crate::snapshots::nothing_is_left_at;
 use crate::stand::{Stand, apply, image, kubectl, until};
 use crate::storage::{claim, program_at};
 
@@ -70,20 +69,6 @@ impl Pair {
         nothing_is_left_at(&self.site);
         shared.block_on(self.site.stop()).expect("the site goes");
     }
-}
-
-/// The snapshot is still there, so a mover at another node reads it.
-#[test]
-fn a_node_that_dies_under_the_mover_of_a_snapshot_is_replaced() {
-    let shared = Stand::get();
-    let mut pair = Pair::start(shared, "reading");
-    let mut run = pair.dies_under(shared, &["backup", "reading", "--context", "reading"]);
-    pair.mover_runs_at(&pair.site.node_names()[0].clone());
-    shared.block_on(pair.site.start_node(1)).expect("the node is back");
-    assert!(run.wait().expect("it ends").success(), "see the evidence of `reading`");
-    let point = pair.program.ok(&["point", "show", "reading/latest", "-o", "json"]).json();
-    assert!(volumes(&point).iter().all(|volume| volume["method"] == "snapshot"), "{point:#}");
-    pair.end(shared);
 }
 
 /// The volume is half filled at a node that is gone: that is told, and the same restore completes it.

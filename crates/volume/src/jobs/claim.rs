@@ -494,7 +494,10 @@ async fn tell(cluster: &Cluster, launch: &Launch, phase: Phase) -> Result<()> {
             Err(error) => last = error.to_string(),
         }
     }
-    let what = format!("signal `{}` to {}", phase.as_str(), launch.pod);
+    // A node that has died is what the reader has to know of.
+    let pod = cluster.get(&kinds::pods(), Some(SYSTEM_NAMESPACE), &launch.pod).await.ok().flatten();
+    let node = pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or("unknown");
+    let what = format!("signal `{}` to {} at node {node}", phase.as_str(), launch.pod);
     Err(Error::io(what, std::io::Error::other(last)))
 }
 
