@@ -1,18 +1,17 @@
 //! How far a standby is behind while its application writes: as its status says all along, and as the timestamps say
 //! that are found on the volume when it is taken over.
 
-use std::fs::File;
-use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::application::Application;
+use super::following::{Following, Sync};
 use super::stand::Stand;
+use super::status::Status;
 use crate::bench::measure::{Cost, median};
 
 /// How often the standby is asked.
@@ -31,25 +30,16 @@ pub struct Lag {
     pub status_median: f64,
     /// Seconds from the last timestamp on the volume that was taken over to the loss of the site.
     pub found: f64,
-    /// Seconds that taking over took; a sync may have been killed half way.
+    /// Seconds that taking over took, mostly with a sync killed half way.
     pub takeover_seconds: f64,
+    /// The steps of that, as reported.
+    pub takeover_steps: Value,
     /// The backups.
     pub backups: Vec<Cost>,
     /// The syncs.
     pub syncs: Vec<Sync>,
     /// Highest memory of the program at any of this.
     pub peak_rss_mib: f64,
-}
-
-/// One sync, by what it reports.
-#[derive(Debug, Clone, Serialize)]
-pub struct Sync {
-    /// From its start to its end.
-    pub seconds: f64,
-    /// How old the point was at the end, counted from the start of its capture.
-    pub behind: f64,
-    /// Bytes written at the standby.
-    pub written: u64,
 }
 
 impl Lag {
@@ -77,13 +67,11 @@ pub fn measure(stand: &Stand, name: &str, percent: f64, minutes: f64, gib: f64) 
     let log = tempfile::NamedTempFile::new()?;
     let mut following = Following::start(stand, name, log.reopen()?)?;
     let (lags, backups, lost) = follow(stand, name, &mut following, minutes)?;
-    // Whoever brought the standby forward is lost with the site.
-    following.end()?;
     let point = format!("{name}/latest");
-    let (takeover, _) = stand.measured(&["standby", "promote", &point, "--to", "b", "--wait"])?;
+    let (takeover, report) = stand.measured(&["standby", "promote", &point, "--to", "b", "--wait"])?;
     let beats = application.ask(stand, &stand.b, "cat beats")?;
     let last = last_before(&beats, lost).context("no timestamp is on the volume that was taken over")?;
-    let syncs = syncs(&std::fs::read_to_string(log.path())?);
+    let syncs = Sync::all_of(&std::fs::read_to_string(log.path())?);
     let peaks = backups.iter().chain([&takeover]).map(|cost| cost.peak_rss_mib);
     let lag = Lag {
         percent,
@@ -91,6 +79,7 @@ pub fn measure(stand: &Stand, name: &str, percent: f64, minutes: f64, gib: f64) 
         status_median: median(&lags),
         found: lost - last,
         takeover_seconds: takeover.seconds,
+        takeover_steps: report["steps"].clone(),
         peak_rss_mib: peaks.fold(0.0, f64::max),
         backups,
         syncs,
@@ -117,14 +106,7 @@ fn follow(
     following: &mut Following,
     minutes: f64,
 ) -> Result<(Vec<f64>, Vec<Cost>, f64)> {
-    let mut status = Status::default();
-    let begun = Instant::now();
-    while status.lag(stand, name)?.is_none() {
-        ensure!(begun.elapsed() < LIMIT, "nothing stands by after {} s", LIMIT.as_secs());
-        following.check()?;
-        std::thread::sleep(INTERVAL);
-    }
-    let (ended, mut lags) = (AtomicBool::new(false), Vec::new());
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let backups = scope.spawn(|| {
             let mut costs = Vec::new();
@@ -133,74 +115,34 @@ fn follow(
             }
             anyhow::Ok(costs)
         });
-        let begun = Instant::now();
-        let watched: Result<f64> = loop {
-            if begun.elapsed().as_secs_f64() > minutes * 60.0 {
-                break uptime();
-            }
-            match following.check().and_then(|()| status.lag(stand, name)) {
-                Ok(lag) => lags.extend(lag),
-                Err(error) => break Err(error),
-            }
-            std::thread::sleep(INTERVAL);
-        };
-        // What was not at the standby by then never gets there.
+        let watched = watch(stand, name, following, minutes).and_then(|lags| Ok((lags, uptime()?)));
+        // Who brought the standby forward is lost with the site: what was not there by then never gets there.
         let stopped = following.end();
         ended.store(true, Ordering::Relaxed);
         let costs = backups.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         stopped?;
-        Ok((lags, costs, watched?))
+        let (lags, lost) = watched?;
+        Ok((lags, costs, lost))
     })
 }
 
-/// What the standby said last of a point that it holds; while it is brought to the next, that is kept and grows older.
-#[derive(Default)]
-struct Status {
-    held: Option<(Instant, f64)>,
-}
-
-impl Status {
-    /// Seconds that it is behind, once it holds anything.
-    fn lag(&mut self, stand: &Stand, name: &str) -> Result<Option<f64>> {
-        let said = stand.program.run(&["standby", "status", name, "--to", "b", "-o", "json"])?;
-        let standing: Value = serde_json::from_str(&said)?;
-        if let Some(lag) = standing[0]["lagSeconds"].as_f64() {
-            self.held = Some((Instant::now(), lag));
+/// Asks a standby for some minutes how far it is behind, from the second point on that it holds: the first was made
+/// before anything followed.
+fn watch(stand: &Stand, name: &str, following: &mut Following, minutes: f64) -> Result<Vec<f64>> {
+    let (mut status, mut lags) = (Status::default(), Vec::new());
+    let (begun, mut steady) = (Instant::now(), None);
+    loop {
+        following.check()?;
+        status.ask(stand, name)?;
+        if status.points > 1 {
+            let since = *steady.get_or_insert_with(Instant::now);
+            if since.elapsed().as_secs_f64() > minutes * 60.0 {
+                return Ok(lags);
+            }
+            lags.extend(status.lag());
         }
-        Ok(self.held.map(|(at, lag)| lag + at.elapsed().as_secs_f64()))
-    }
-}
-
-/// A program that brings a standby forward until it is ended.
-struct Following(Child);
-
-impl Following {
-    fn start(stand: &Stand, name: &str, log: File) -> Result<Self> {
-        let point = format!("{name}/latest");
-        let arguments = ["standby", "sync", &point, "--to", "b", "--follow=1s", "--wait", "-o", "json"];
-        let mut command = stand.program.command(&arguments);
-        command.stdin(Stdio::null()).stdout(log).stderr(Stdio::inherit());
-        Ok(Self(command.spawn().context("cannot start holdfast")?))
-    }
-
-    fn check(&mut self) -> Result<()> {
-        match self.0.try_wait()? {
-            None => Ok(()),
-            Some(status) => anyhow::bail!("`holdfast standby sync --follow` ended with {status}"),
-        }
-    }
-
-    fn end(&mut self) -> Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        // Nothing is left of it in the good case.
-        let _ = self.end();
+        ensure!(steady.is_some() || begun.elapsed() < LIMIT, "nothing follows after {} s", LIMIT.as_secs());
+        std::thread::sleep(INTERVAL);
     }
 }
 
@@ -217,23 +159,6 @@ fn last_before(beats: &str, moment: f64) -> Option<f64> {
     times.filter(|time| *time <= moment).reduce(f64::max)
 }
 
-/// The syncs that a program reported; of one that was killed, the last may be cut off.
-fn syncs(said: &str) -> Vec<Sync> {
-    let reports = serde_json::Deserializer::from_str(said).into_iter::<Value>();
-    reports.map_while(Result::ok).filter_map(|report| sync(&report)).collect()
-}
-
-fn sync(report: &Value) -> Option<Sync> {
-    let time = |field: &str| report[field].as_str()?.parse::<Timestamp>().ok();
-    let finished = time("finished")?;
-    let since = |moment: Timestamp| finished.duration_since(moment).as_secs_f64();
-    Some(Sync {
-        seconds: since(time("started")?),
-        behind: since(time("captured")?),
-        written: report["volumes"][0]["bytesWritten"].as_u64()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,14 +168,5 @@ mod tests {
         assert_eq!(last_before("10.5\n10.62\n10.7", 10.65), Some(10.62));
         assert_eq!(last_before("10.5\n10.6\n99.1\n", 20.0), Some(10.6));
         assert_eq!(last_before("", 20.0), None);
-    }
-
-    #[test]
-    fn reports_are_read_up_to_one_that_was_cut_off() {
-        let report = r#"{"started":"2026-01-01T00:00:03Z","finished":"2026-01-01T00:00:04.5Z",
-            "captured":"2026-01-01T00:00:00Z","volumes":[{"bytesWritten":7}]}"#;
-        let found = syncs(&format!("{report}\n{report}\n{}", &report[..40]));
-        let all: Vec<_> = found.iter().map(|sync| (sync.seconds, sync.behind, sync.written)).collect();
-        assert_eq!(all, [(1.5, 4.5, 7), (1.5, 4.5, 7)]);
     }
 }

@@ -1,9 +1,11 @@
 //! A warm standby on two real sites: how far it is behind while the application writes, and how long taking over takes.
 
 mod application;
+mod following;
 mod lag;
 mod promotion;
 mod stand;
+mod status;
 mod verdict;
 
 use anyhow::{Result, ensure};
