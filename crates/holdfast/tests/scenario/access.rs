@@ -150,7 +150,7 @@ fn a_claim_of_one_pod_is_captured_and_restored() {
     };
     assert_eq!(method("cut"), "snapshot");
     assert_eq!(method("live"), "live-files");
-    program.ok(&["restore", "single/latest", "--to", "b"]);
+    program.ok(&["restore", "one-pod/latest", "--to", "b"]);
     for (owner, claim) in [("alive", "live"), ("cutter", "cut")] {
         assert_eq!(modes(&stand.b, "one-pod", claim), ["ReadWriteOncePod", "ReadWriteOncePod"]);
         assert_eq!(run(&stand.b, "one-pod", owner, "cat /data/name").trim(), claim);
