@@ -10,6 +10,7 @@ pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod files;
+mod mapping;
 mod order;
 mod plan;
 mod planned;

@@ -11,7 +11,7 @@ use holdfast_protect::backup::Movers;
 use holdfast_protect::restore::{AsPlanned, RestoreRequest, restore};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Error;
+use super::mapping::MappingArgs;
 use crate::points::{Chosen, PointRef};
 use crate::progress::run::observer;
 use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
@@ -29,17 +29,8 @@ pub(super) struct Order {
     #[arg(long, value_name = "CONTEXT")]
     pub(super) to: String,
 
-    /// Restore what was in namespace OLD to namespace NEW; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    namespace_map: Vec<String>,
-
-    /// Make claims of storage class OLD with class NEW; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    storage_class_map: Vec<String>,
-
-    /// Make claims with access mode NEW instead of OLD, ReadWriteMany=ReadWriteOnce for instance; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    access_mode_map: Vec<String>,
+    #[command(flatten)]
+    names: MappingArgs,
 
     /// What to do about objects that are there and differ: leave and name them, or make them as in the point
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
@@ -108,12 +99,7 @@ impl Order {
 
     /// Other names at the target, as they were given.
     pub(super) fn mapping(&self) -> anyhow::Result<Mapping> {
-        let parsed = Mapping::parse(&self.namespace_map, &self.storage_class_map)
-            .and_then(|mapping| mapping.with_access_modes(&self.access_mode_map));
-        Ok(parsed.map_err(|invalid| Error::Usage {
-            what: invalid.to_string(),
-            hint: "see `holdfast restore --help`",
-        })?)
+        self.names.mapping()
     }
 
     /// Restores the point that it names.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::program::Program;
 use crate::snapshots::{application, counter_of, deploy_on, no_snapshot_is_left, volumes};
 use crate::stand::{Stand, apply, image, kubectl, until};
-use crate::trouble::limited_kubeconfig;
+use crate::trouble::{kubeconfig_of, limited_kubeconfig};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -298,4 +298,41 @@ fn a_claim_that_was_made_again_is_read_anew() {
     program.ok(&["snapshots", "remade", "--context", "a", "--delete"]);
     no_snapshot_is_left(stand, &program, "remade");
     stand.retire(&["remade"]);
+}
+
+/// With exactly the printed rights of a restore, what a restore left that was killed is settled and completed.
+#[test]
+fn an_account_that_may_only_restore_settles_a_dead_restore() {
+    let stand = Stand::get();
+    let line = FaultProxy::start(&stand.s3.address().ip().to_string(), stand.s3.address()).expect("a line");
+    let mut program = Program::new(stand, "heir");
+    program.endpoint = line.endpoint();
+    deploy_on(&stand.a, "heir", CSI_CLASS);
+    let payload = "head -c 20000000 /dev/urandom > /one/payload && md5sum < /one/payload";
+    let digest = kubectl(&stand.a, &["exec", "-n", "heir", "deploy/counter", "--", "sh", "-c", payload]);
+    program.init_vault();
+    program.add("heir", &application("heir", ""));
+    program.ok(&["backup", "heir", "--context", "a"]);
+
+    apply(&stand.b, "{apiVersion: v1, kind: Namespace, metadata: {name: heir}}");
+    apply(&stand.b, &program.ok(&["rbac", "restore", "--namespace", "heir"]).stdout);
+    let kubeconfig = program.path("limited.kubeconfig");
+    kubeconfig_of(&stand.b, "holdfast-restore", &kubeconfig);
+    program.set("KUBECONFIG", kubeconfig.to_str().expect("a path in UTF-8"));
+    line.set(Faults { bandwidth: Some(1 << 20), ..Faults::default() });
+    let restore = ["restore", "heir/latest", "--to", "limited", "-o", "json"];
+    let mut run = program.start(&restore);
+    let subject = "jsonpath={range .items[*]}{.metadata.annotations.holdfast\\.dev/subject}{'\\n'}{end}";
+    let jobs = ["get", "jobs", "-n", "holdfast-system", "-l", "holdfast.dev/part=mover", "-o", subject];
+    until(&stand.b, LIMIT, &jobs, |said| said.contains("heir/"));
+    std::thread::sleep(Duration::from_secs(3)); // the mover is at work
+    run.kill().expect("the run is ours to kill");
+    run.wait().expect("it ends");
+    line.set(Faults::default());
+    let report = program.ok(&restore).json();
+    assert_eq!(report["outcome"], "Completed", "{report:#}");
+    let restored = ["exec", "-n", "heir", "deploy/counter", "--", "sh", "-c", "md5sum < /one/payload"];
+    assert_eq!(kubectl(&stand.b, &restored), digest);
+    no_snapshot_is_left(stand, &program, "heir");
+    stand.retire(&["heir"]);
 }

@@ -48,6 +48,22 @@ fn not_as_planned(changes: Vec<Change>) -> Settled {
     Settled::new(Verdict::Failed, reason, changes)
 }
 
+/// The object that is there, where `refused` said that it may not be created: whoever may not create a storage class,
+/// for instance, can still restore where it is.
+async fn there(
+    cluster: &Cluster,
+    of: &ResourceType,
+    desired: &Value,
+    refused: holdfast_cluster::Error,
+) -> holdfast_cluster::Result<Value> {
+    let metadata = &desired["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    match cluster.get(of, metadata["namespace"].as_str(), name).await {
+        Ok(Some(live)) => Ok(live),
+        _ => Err(refused),
+    }
+}
+
 /// Creates an object, or settles with the one that is there. Tells what the server replied to a
 /// create made in this way.
 pub(super) async fn create_or_settle(
@@ -57,7 +73,13 @@ pub(super) async fn create_or_settle(
     write: &Write,
     (circumstances, may_write): (Circumstances, MayWrite<'_>),
 ) -> holdfast_cluster::Result<(Settled, Option<Value>)> {
-    match cluster.create(of, desired, write).await? {
+    let created = match cluster.create(of, desired, write).await {
+        Err(error) if error.is_forbidden() => {
+            Created::AlreadyThere(there(cluster, of, desired, error).await?)
+        }
+        other => other?,
+    };
+    match created {
         Created::New(Stored { object, warnings }) => {
             Ok((Settled { warnings, ..Settled::plain(Verdict::Created) }, Some(object)))
         }

@@ -1,6 +1,7 @@
 //! What is said of an object that a target takes, but not quite as it was.
 
-use holdfast_model::{ObjectRef, Problem, ResourceType};
+use holdfast_model::point::Point;
+use holdfast_model::{ObjectRef, Outcome, Problem, ResourceType};
 
 /// A field that the target does not know is lost; `None` if the server's remark is about anything else.
 pub(super) fn unknown_field(target: &ObjectRef, warning: &str) -> Option<Problem> {
@@ -34,4 +35,15 @@ pub(super) fn remarked(target: &ObjectRef, warning: &str) -> String {
 /// A place that was not mapped although it seems to mean a namespace that is.
 pub(super) fn not_mapped(target: &ObjectRef, place: &str) -> String {
     format!("{target}: {place} seems to name a namespace that is mapped; it was not changed")
+}
+
+/// A point that is not whole itself; `None` if it is.
+pub(super) fn partial(point: &Point) -> Option<String> {
+    (point.outcome == Outcome::Partial).then(|| {
+        format!(
+            "point {} is itself Partial: {} things are not in it (`holdfast point show`)",
+            point.id,
+            point.problems.len()
+        )
+    })
 }

@@ -16,7 +16,7 @@ use super::hold::Hold;
 use super::request::RestoreRequest;
 use super::session::Session;
 use super::tally::Tally;
-use super::{definitions, ready, volumes};
+use super::{definitions, ready, remarks, volumes};
 use crate::error::{Error, Result};
 use crate::point;
 use crate::progress::{Entry, Steps, millis};
@@ -187,12 +187,8 @@ async fn open(request: &RestoreRequest) -> Result<Session> {
     let point = point::open(&request.repository, &request.point).await?;
     let totals = totals(&point.point);
     let tally = Tally::new(request.observer.clone(), request.on_object.clone(), totals);
-    if point.point.outcome == Outcome::Partial {
-        tally.note(format!(
-            "point {} is itself Partial: {} things are not in it (`holdfast point show`)",
-            point.point.id,
-            point.point.problems.len()
-        ));
+    if let Some(note) = remarks::partial(&point.point) {
+        tally.note(note);
     }
     let how = (request.mapping.clone(), request.existing);
     let mut session = Session::new(request.cluster.clone(), point, how, tally).await?;

@@ -34,6 +34,8 @@ use crate::snapshots::{self, Names};
 /// for instance, and then by another.
 pub(super) const ATTEMPTS: u32 = 3;
 
+const AGAIN: &str = "run the backup again; what was stored is reused";
+
 type Publish = watch::Sender<ClaimState>;
 
 /// Captures one claim. Publishes its state; the last one says that it has ended.
@@ -229,6 +231,7 @@ impl Driver<'_> {
             (Some(Event::Failed { code, message }), _) => {
                 Attempt::Failed(Problem::new(&code, self.request.subject(), message))
             }
+            (_, Err(error @ Error::Mover { .. })) => Attempt::MoverEnded(self.problem(&error)),
             (_, Err(error)) => Attempt::Failed(self.problem(&error)),
             (_, Ok(Followed::Gone)) => Attempt::MoverEnded(self.mover_problem("its pod was deleted")),
             (_, Ok(Followed::Lost { node })) => {
@@ -387,7 +390,7 @@ impl Driver<'_> {
 
     fn mover_problem(&self, message: &str) -> Problem {
         Problem::new("volume.mover", self.request.subject(), format!("its mover failed: {message}"))
-            .hint("run the backup again; what was stored is reused")
+            .hint(AGAIN)
     }
 
     /// Names of what is made to read it from a snapshot.
@@ -453,7 +456,7 @@ impl Watcher<'_> {
         if signal.wait_for(|reached| *reached >= phase).await.is_err() {
             return Err(Error::Stopped);
         }
-        tell(&self.driver.shared.cluster, self.launch, phase).await?;
+        tell(&self.driver.shared.cluster, self.launch, self.driver.request, phase).await?;
         self.signalled = phase;
         Ok(())
     }
@@ -472,7 +475,7 @@ fn live_reading(source: &Source) -> Reading<'_> {
 }
 
 /// Runs `holdfast mover signal` in the mover's container. Signalling twice is harmless.
-async fn tell(cluster: &Cluster, launch: &Launch, phase: Phase) -> Result<()> {
+async fn tell(cluster: &Cluster, launch: &Launch, request: &CaptureRequest, phase: Phase) -> Result<()> {
     let command = ["holdfast", "mover", "signal", GATE, phase.as_str()];
     let exec = Exec {
         namespace: SYSTEM_NAMESPACE.to_owned(),
@@ -497,8 +500,12 @@ async fn tell(cluster: &Cluster, launch: &Launch, phase: Phase) -> Result<()> {
     // A node that has died is what the reader has to know of.
     let pod = cluster.get(&kinds::pods(), Some(SYSTEM_NAMESPACE), &launch.pod).await.ok().flatten();
     let node = pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or("unknown");
-    let what = format!("signal `{}` to {} at node {node}", phase.as_str(), launch.pod);
-    Err(Error::io(what, std::io::Error::other(last)))
+    Err(Error::Mover {
+        namespace: request.namespace.clone(),
+        claim: request.claim.clone(),
+        reason: format!("{} at node {node} cannot be told to {}: {last}", launch.pod, phase.as_str()),
+        hint: AGAIN.to_owned(),
+    })
 }
 
 fn volume_capture(

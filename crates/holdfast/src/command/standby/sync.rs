@@ -12,6 +12,7 @@ use holdfast_protect::backup::Movers;
 use holdfast_protect::standby::{SyncReport, SyncRequest, sync};
 use tokio_util::sync::CancellationToken;
 
+use crate::command::mapping::MappingArgs;
 use crate::error::Error;
 use crate::output::amount::{between, count, size, span};
 use crate::output::{Cell, Column, Details, Table, View};
@@ -36,17 +37,8 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = runs::duration)]
     follow: Option<Duration>,
 
-    /// The volumes are for namespace NEW instead of OLD; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    namespace_map: Vec<String>,
-
-    /// Make volumes of storage class OLD with class NEW; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    storage_class_map: Vec<String>,
-
-    /// Make volumes for access mode NEW instead of OLD, ReadWriteMany=ReadWriteOnce for instance; may be given several times
-    #[arg(long, value_name = "OLD=NEW")]
-    access_mode_map: Vec<String>,
+    #[command(flatten)]
+    names: MappingArgs,
 
     #[command(flatten)]
     busy: Busy,
@@ -57,12 +49,7 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let mapping = Mapping::parse(&self.namespace_map, &self.storage_class_map)
-            .and_then(|mapping| mapping.with_access_modes(&self.access_mode_map))
-            .map_err(|invalid| Error::Usage {
-                what: invalid.to_string(),
-                hint: "see `holdfast standby sync --help`",
-            })?;
+        let mapping = self.names.mapping()?;
         let mut last: Option<PointId> = None;
         loop {
             let report = interrupt::run(async |cancel| {

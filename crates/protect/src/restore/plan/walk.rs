@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt;
 use holdfast_cluster::{RawObject, kinds};
+use holdfast_model::ResourceType;
 use holdfast_model::restore::order::{self, LEVELS};
 use holdfast_model::restore::plan::{Plan, Planned, Verdict};
 use holdfast_model::restore::{privilege, reverter};
-use holdfast_model::{Outcome, ResourceType};
 use serde_json::Value;
 
 use super::PlanRequest;
@@ -82,12 +82,8 @@ impl<'a> Planner<'a> {
     async fn open(request: &'a PlanRequest) -> Result<Self> {
         let point = point::open(&request.repository, &request.point).await?;
         let findings = Findings::new(&point.point, request.observer.clone(), request.on_object.clone());
-        if point.point.outcome == Outcome::Partial {
-            findings.note(format!(
-                "point {} is itself Partial: {} things are not in it (`holdfast point show`)",
-                point.point.id,
-                point.point.problems.len()
-            ));
+        if let Some(note) = remarks::partial(&point.point) {
+            findings.note(note);
         }
         let how = (request.mapping.clone(), request.existing);
         let session = Session::new(request.cluster.clone(), point, how, Tally::silent()).await?;
