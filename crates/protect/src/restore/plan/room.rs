@@ -45,16 +45,24 @@ impl Rooms {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the quotas of a namespace, once. What may not be seen is not known to be a hindrance.
-    pub(super) async fn open(&self, namespace: &str) {
+    /// Looks at the quotas of a namespace, once, and tells if they cannot be seen: then they are not taken for a
+    /// hindrance.
+    pub(super) async fn open(&self, namespace: &str) -> Option<String> {
         if self.rooms().contains_key(namespace) {
-            return;
+            return None;
         }
         let options = ListOptions::in_namespace(namespace);
-        let quotas = self.cluster.list_all(&kinds::resource_quotas(), options).await.unwrap_or_default();
+        let (quotas, unseen) = match self.cluster.list_all(&kinds::resource_quotas(), options).await {
+            Ok(quotas) => (quotas, None),
+            Err(error) => (
+                Vec::new(),
+                Some(format!("namespace {namespace}: whether its quotas leave room is not known: {error}")),
+            ),
+        };
         let quotas = quotas.iter().filter_map(|quota| quota.parse().ok());
         let room = Room { quotas: quotas.filter_map(|quota: Value| Quota::of(&quota)).collect() };
         self.rooms().insert(namespace.to_owned(), room);
+        unseen
     }
 
     /// Takes room for an object of this type; says what is lacking if there is not enough.

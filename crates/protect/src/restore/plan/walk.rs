@@ -280,8 +280,10 @@ impl<'a> Planner<'a> {
             Some(name) if self.findings.promises_namespace(name) => Ground::Promised,
             Some(name) => self.ground(name).await?,
         };
-        if let (Ground::Here, Some(name)) = (&ground, &namespace) {
-            self.rooms.open(name).await;
+        if let (Ground::Here, Some(name)) = (&ground, &namespace)
+            && let Some(unseen) = self.rooms.open(name).await
+        {
+            self.findings.note(unseen);
         }
         Ok(Place::new(remaining.of().clone(), level, namespace, ground, self.request.dry_runs))
     }
