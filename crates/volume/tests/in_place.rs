@@ -253,6 +253,51 @@ async fn names_of_one_inode_are_linked_as_they_were() {
     }
 }
 
+/// A delta passes over what is as it was, and there may be the other names of an inode.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_is_linked_to_one_that_a_delta_does_not_come_by() {
+    let bench = Bench::new().await;
+    let volume = bench.volume();
+    for dir in ["kept/deep", "moved", "other"] {
+        fs::create_dir_all(volume.join(dir)).unwrap();
+    }
+    for (file, seed) in [("kept/deep/f", 1), ("moved/alone", 2), ("beside", 3), ("moved/pair", 4)] {
+        fs::write(volume.join(file), noise(seed, MIB)).unwrap();
+        touch(&volume.join(file), 1);
+    }
+    for (of, name) in [
+        ("kept/deep/f", "moved/f"),
+        ("kept/deep/f", "other/f"),
+        ("beside", "moved/beside"),
+        ("moved/pair", "moved/pair-too"),
+    ] {
+        fs::hard_link(volume.join(of), volume.join(name)).unwrap();
+    }
+    let first = bench.capture(None).await;
+    // As `mv daily.0 daily.1` does it to a tree of hard links; one of the names is there no more.
+    fs::rename(volume.join("moved"), volume.join("was-moved")).unwrap();
+    fs::remove_file(volume.join("other/f")).unwrap();
+    fs::hard_link(volume.join("kept/deep/f"), volume.join("other/g")).unwrap();
+    let second = bench.capture(Some(&first)).await;
+    for at in ["", "at/some/place"] {
+        let target = other(&bench, &format!("target-{}", at.len()));
+        let placed = |mode: RestoreOptions| RestoreOptions { at: at.into(), ..mode };
+        bench.restore_to(&target, &first, placed(all())).await.unwrap();
+        let updated = bench.restore_to(&target, &second, placed(delta(&first))).await.unwrap();
+        no_problems(&updated);
+        let restored = list(&target.join(at));
+        // What is put elsewhere leaves there what it does not have, and the root's own attributes.
+        let is_compared = |path: &PathBuf| at.is_empty() || path.starts_with("was-moved");
+        for (path, entry) in list(&volume).iter().filter(|(path, _)| is_compared(path)) {
+            let found = &restored[path];
+            assert_eq!(entry.first_name, found.first_name, "{}", path.display());
+            assert!(at.is_empty().then_some(entry).is_none_or(|entry| entry == found), "{found:?}");
+        }
+        // Of all this only the file that has no other name than the two that moved with it is new.
+        assert_eq!(updated.bytes_written, 2 * MIB as u64, "{updated:?}");
+    }
+}
+
 /// A kept extra that shares an inode with what is restored is not written through.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_further_name_that_stays_keeps_its_content() {

@@ -122,7 +122,9 @@ impl Change {
             }
             Change::Rename { of, within, name } => {
                 let path = place(within, name);
-                fs::rename(entry(of)?, &path).ok().map(|()| path)
+                // What is renamed keeps its time; the directory it comes to does not.
+                fs::rename(entry(of)?, &path).ok()?;
+                path.parent().map(Path::to_owned)
             }
             Change::Mode { of, mode } => {
                 let path = entry(of).filter(|path| !path.is_symlink())?;

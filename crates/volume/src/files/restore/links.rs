@@ -6,19 +6,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_model::Problem;
-use holdfast_vault::Node;
+use holdfast_vault::{Node, NodeKind};
 use rustix::fs::{AtFlags, Stat, linkat};
 use rustix::io::Errno;
 
 use super::Session;
+use super::siblings::Sibling;
 use super::target::Target;
 
 /// First names of inodes whose other names have not all been met.
 #[derive(Default)]
 pub(super) struct FirstNames {
-    met: HashMap<(u64, u64), Met>,
+    met: HashMap<Inode, Met>,
     /// Inodes of the target that a first name has kept: no other may keep the same.
     kept: HashSet<(u64, u64)>,
+}
+
+/// An inode of the captured file system that has several names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    /// The node's, if it has further names.
+    pub(super) fn shared(node: &Node) -> Option<Self> {
+        let is_shared = node.kind == NodeKind::File && node.links > 1 && node.inode != 0;
+        is_shared.then_some(Self { device: node.device_id, number: node.inode })
+    }
 }
 
 struct Met {
@@ -62,10 +78,7 @@ impl FirstNames {
         node: &Node,
         staged: impl FnOnce() -> Vec<u8>,
     ) -> Name {
-        if node.links < 2 || node.inode == 0 {
-            return Name::Only;
-        }
-        let key = (node.device_id, node.inode);
+        let Some(key) = Inode::shared(node) else { return Name::Only };
         let content = content(node);
         let Some(met) = self.met.get_mut(&key).filter(|met| met.content == content) else {
             let first = FirstName { path: target.path(&node.name), failed: AtomicBool::new(false) };
@@ -80,6 +93,15 @@ impl FirstNames {
         }
         let (root, target) = (Arc::clone(root), Arc::clone(target));
         Name::Further(HardLink { root, first, target, name: node.name.clone(), staged: staged() })
+    }
+
+    /// Notes names below `target` that are there and stay, so that others are linked to them.
+    pub(super) fn stand(&mut self, target: &Target, siblings: Vec<Sibling>) {
+        for Sibling { path, node, differing } in siblings {
+            let Some(inode) = Inode::shared(&node) else { continue };
+            let first = Arc::new(FirstName { path: target.path(&path), failed: AtomicBool::new(false) });
+            self.met.insert(inode, Met { first, content: content(&node), names_left: differing });
+        }
     }
 
     /// Whether a first name may go on with the inode that it has in the target.

@@ -30,6 +30,7 @@ mod options;
 mod regular;
 mod removal;
 mod search;
+mod siblings;
 mod spared;
 mod staged;
 mod target;

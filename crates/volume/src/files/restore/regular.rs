@@ -54,6 +54,9 @@ impl Walk {
         known: Known<'_>,
     ) -> Result<Result<(), Errno>> {
         let node = visit.node(position);
+        if node.links > 1 {
+            self.find_siblings();
+        }
         let beside = || staged::name_for(&node.name, &visit.names);
         let first = match self.first_names.name(&self.root, target, node, beside) {
             Name::Only => None,

@@ -13,6 +13,7 @@ use super::file::OpenFiles;
 use super::ground::{self, Ground, Known};
 use super::links::FirstNames;
 use super::names::Names;
+use super::siblings::Siblings;
 use super::spared::LOST_FOUND;
 use super::target::Target;
 use super::{Plan, Session};
@@ -36,6 +37,15 @@ pub(super) struct Walk {
     pub(super) batch: Batch,
     directories: usize,
     pub(super) first_names: FirstNames,
+    /// The trees of a walk by difference, until names were looked for that it does not come by.
+    differing: Option<Differing>,
+}
+
+/// A tree that goes to a directory which holds another.
+struct Differing {
+    tree: BlobId,
+    base: BlobId,
+    target: Arc<Target>,
 }
 
 /// A directory and what is to come to be in it.
@@ -69,7 +79,7 @@ impl Walk {
     ) -> Self {
         let directories = OpenFiles::directories();
         let (batch, first_names) = (Batch::default(), FirstNames::default());
-        Self { reader, runtime, session, root, batches, batch, directories, first_names }
+        Self { reader, runtime, session, root, batches, batch, directories, first_names, differing: None }
     }
 
     /// Walks everything of the plan that goes into `target`.
@@ -84,6 +94,9 @@ impl Walk {
             Some(base) => self.runtime.block_on(self.reader.tree(base)).ok(),
             None => None,
         };
+        if let (Some(id), Some(_)) = (plan.base, &base) {
+            self.differing = Some(Differing { tree: plan.tree, base: id, target: Arc::clone(target) });
+        }
         let ground = self.ground(target, base).map_err(|error| self.session.fatal(error))?;
         let visit = Visit { ground, names: Names::new(&tree), depth: 0 };
         let extras = self.directory(target, &visit)?;
@@ -157,6 +170,15 @@ impl Walk {
             self.session.entry_failed(error, || target.show(&node.name))?;
         }
         Ok(())
+    }
+
+    /// Looks once for the names of inodes that a walk by difference passes over.
+    pub(super) fn find_siblings(&mut self) {
+        let Some(Differing { tree, base, target }) = self.differing.take() else { return };
+        let stopped = || self.session.stopped();
+        let siblings = Siblings { reader: &self.reader, runtime: &self.runtime, stopped: &stopped };
+        let found = siblings.find(tree, base);
+        self.first_names.stand(&target, found);
     }
 
     fn directories(&mut self, above: &Arc<Target>, visit: &Visit, group: &[usize]) -> Result<()> {
