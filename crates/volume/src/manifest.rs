@@ -60,6 +60,9 @@ pub struct Placement {
     pub node_affinity: Option<Value>,
     /// `tolerations` of that pod.
     pub tolerations: Vec<Value>,
+    /// Nodes that others are preferred to, because a mover was lost there. For half a minute the
+    /// scheduler takes a node that has died for a good one.
+    pub avoid: Vec<String>,
 }
 
 /// One volume of a mover.
@@ -267,15 +270,32 @@ impl MoverJob<'_> {
     }
 
     fn affinity(&self) -> Value {
-        let Some(node) = &self.placement.node else {
-            return match &self.placement.node_affinity {
-                Some(affinity) => json!({"nodeAffinity": affinity}),
-                None => json!({}),
-            };
-        };
+        let Some(node) = &self.placement.node else { return self.placement.affinity() };
         json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]},
         ]}}})
+    }
+}
+
+impl Placement {
+    /// Affinity of a pod that may go to several nodes.
+    fn affinity(&self) -> Value {
+        let mut affinity = self.node_affinity.clone().unwrap_or_else(|| json!({}));
+        let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+        // By the API each requirement of a field names one node.
+        let others = self.avoid.iter().map(|node| {
+            let other = json!({"key": "metadata.name", "operator": "NotIn", "values": [node]});
+            json!({"weight": 100, "preference": {"matchFields": [other]}})
+        });
+        let wishes = affinity[preferred].as_array().into_iter().flatten().cloned();
+        let wishes: Vec<Value> = wishes.chain(others).collect();
+        if !wishes.is_empty() {
+            affinity[preferred] = Value::from(wishes);
+        }
+        match affinity.as_object().is_some_and(|affinity| !affinity.is_empty()) {
+            true => json!({"nodeAffinity": affinity}),
+            false => json!({}),
+        }
     }
 }
 
@@ -492,6 +512,27 @@ mod tests {
         assert_eq!(pod["containers"][0]["volumeMounts"][1]["name"], "volume-1");
         let added = &pod["containers"][0]["securityContext"]["capabilities"]["add"];
         assert!(added.as_array().unwrap().contains(&json!("CHOWN")), "the directory needs them");
+    }
+
+    #[test]
+    fn nodes_are_avoided_beside_what_the_application_asks_for() {
+        let required = json!({"nodeSelectorTerms": [{"matchExpressions": []}]});
+        let wish = json!({"weight": 1, "preference": {}});
+        let (needs, wishes) = (
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "preferredDuringSchedulingIgnoredDuringExecution",
+        );
+        let placement = Placement {
+            node_affinity: Some(json!({needs: required, wishes: [wish]})),
+            avoid: vec!["n1".into(), "n2".into()],
+            ..Placement::default()
+        };
+        let affinity = &placement.affinity()["nodeAffinity"];
+        assert_eq!(affinity[needs], required);
+        let avoided = affinity[wishes].as_array().unwrap();
+        assert_eq!((avoided.len(), &avoided[0]), (3, &wish));
+        assert_eq!(avoided[2]["preference"]["matchFields"][0]["values"], json!(["n2"]));
+        assert_eq!(Placement::default().affinity(), json!({}));
     }
 
     #[test]

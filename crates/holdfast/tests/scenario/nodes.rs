@@ -1,4 +1,5 @@
-//! A node dies under the mover of a restore: the claim and the node are named, and the same restore completes it.
+//! A node dies under a mover: of a restore the claim and the node are named, and the same restore completes it; of a
+//! snapshot another node takes over.
 
 use std::time::Duration;
 
@@ -92,5 +93,21 @@ fn a_node_that_dies_under_the_mover_of_a_restore_is_named() {
         until(&pair.site, LIMIT, &ready, |_| true)
     };
     assert_eq!(digest("filling"), digest("full"));
+    pair.end(shared);
+}
+
+/// A snapshot does not change, so another mover reads it on at a node that lives.
+#[test]
+fn a_node_that_dies_under_the_mover_of_a_snapshot_is_left_for_another() {
+    let shared = Stand::get();
+    let mut pair = Pair::start(shared, "reading");
+    let mut run = pair.dies_under(shared, &["backup", "reading", "--context", "reading", "-o", "json"]);
+    assert_eq!(run.wait().expect("it ends").code(), Some(0), "Completed; see the evidence of `reading`");
+    let point = pair.program.ok(&["points", "reading", "-o", "json"]).json();
+    assert_eq!(point.as_array().map(Vec::len), Some(1), "{point:#}");
+    let check = pair.program.restic("reading", &["check", "--read-data"]);
+    assert!(check.stdout.contains("no errors were found"), "{check:#?}");
+    // What the dead node holds goes when it is back.
+    shared.block_on(pair.site.start_node(1)).expect("the node is back");
     pair.end(shared);
 }

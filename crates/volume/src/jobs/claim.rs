@@ -74,7 +74,11 @@ pub(super) enum Attempt {
     /// The pod it was read from ended; its successor may be read.
     SourceEnded,
     /// The mover's own pod ended before it was done, through no fault of the volume or the vault.
-    MoverEnded(Problem),
+    MoverEnded {
+        problem: Problem,
+        /// Its node, where that may be why.
+        node: Option<String>,
+    },
     Failed(Problem),
 }
 
@@ -125,10 +129,10 @@ impl Driver<'_> {
                     }
                     Attempt::SourceEnded => {}
                     // Another node may have it too, and be the better one.
-                    Attempt::MoverEnded(problem) if bound.access_modes().is_for_many() => {
+                    Attempt::MoverEnded { problem, .. } if bound.access_modes().is_for_many() => {
                         last = Some(problem)
                     }
-                    Attempt::MoverEnded(problem) | Attempt::Failed(problem) => return Err(problem),
+                    Attempt::MoverEnded { problem, .. } | Attempt::Failed(problem) => return Err(problem),
                 }
             }
             let message = format!("the pod it was read from ended {ATTEMPTS} times during capture");
@@ -211,13 +215,13 @@ impl Driver<'_> {
             }
         };
         let said = watcher.said;
-        let outcome = self.judge(followed, said).await;
+        let outcome = self.judge(&launch, followed, said).await;
         end(cluster, settings, &launch).await;
         outcome
     }
 
     /// Only a snapshot in the vault counts, whatever Job, pod and log say.
-    async fn judge(&self, followed: Result<Followed>, said: Option<Event>) -> Attempt {
+    async fn judge(&self, launch: &Launch, followed: Result<Followed>, said: Option<Event>) -> Attempt {
         let claimed = match &said {
             Some(Event::Captured { snapshot }) => snapshot.parse().ok(),
             _ => None,
@@ -231,18 +235,26 @@ impl Driver<'_> {
             (Some(Event::Failed { code, message }), _) => {
                 Attempt::Failed(Problem::new(&code, self.request.subject(), message))
             }
-            (_, Err(error @ Error::Mover { .. })) => Attempt::MoverEnded(self.problem(&error)),
+            (_, Err(error @ Error::Mover { .. })) => Attempt::MoverEnded {
+                problem: self.problem(&error),
+                node: node_of(&self.shared.cluster, launch).await,
+            },
             (_, Err(error)) => Attempt::Failed(self.problem(&error)),
-            (_, Ok(Followed::Gone)) => Attempt::MoverEnded(self.mover_problem("its pod was deleted")),
+            (_, Ok(Followed::Gone)) => self.mover_ended("its pod was deleted", None),
             (_, Ok(Followed::Lost { node })) => {
-                Attempt::MoverEnded(self.mover_problem(&format!("its node {node} does not answer")))
+                self.mover_ended(&format!("its node {node} does not answer"), Some(node))
             }
             (_, Ok(Followed::Ended { code, message })) => {
-                Attempt::MoverEnded(self.mover_problem(&format!(
-                    "it ended with exit code {code} ({message}) and left no snapshot"
-                )))
+                let reason = format!("it ended with exit code {code} ({message}) and left no snapshot");
+                self.mover_ended(&reason, None)
             }
         }
+    }
+
+    fn mover_ended(&self, reason: &str, node: Option<String>) -> Attempt {
+        let problem =
+            Problem::new("volume.mover", self.request.subject(), format!("its mover failed: {reason}"));
+        Attempt::MoverEnded { problem: problem.hint(AGAIN), node }
     }
 
     /// The snapshot of this run and claim, by the name the mover gave or by its tags.
@@ -388,11 +400,6 @@ impl Driver<'_> {
         Problem::new(error.code(), self.request.subject(), error.to_string())
     }
 
-    fn mover_problem(&self, message: &str) -> Problem {
-        Problem::new("volume.mover", self.request.subject(), format!("its mover failed: {message}"))
-            .hint(AGAIN)
-    }
-
     /// Names of what is made to read it from a snapshot.
     pub(super) fn names(&self) -> Names {
         Names::of(&self.shared.context.run, &self.request.namespace, &self.request.claim)
@@ -498,13 +505,21 @@ async fn tell(cluster: &Cluster, launch: &Launch, request: &CaptureRequest, phas
         }
     }
     // A node that has died is what the reader has to know of.
-    let pod = cluster.get(&kinds::pods(), Some(SYSTEM_NAMESPACE), &launch.pod).await.ok().flatten();
-    let node = pod.as_ref().and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or("unknown");
+    let node = node_of(cluster, launch).await;
+    let node = node.as_deref().unwrap_or("unknown");
     Err(Error::Mover {
         namespace: request.namespace.clone(),
         claim: request.claim.clone(),
         reason: format!("{} at node {node} cannot be told to {}: {last}", launch.pod, phase.as_str()),
         hint: AGAIN.to_owned(),
+    })
+}
+
+/// The node that a mover's pod is at, if that can be found out.
+fn node_of<'a>(cluster: &'a Cluster, launch: &'a Launch) -> BoxFuture<'a, Option<String>> {
+    Box::pin(async move {
+        let pod = cluster.get(&kinds::pods(), Some(SYSTEM_NAMESPACE), &launch.pod).await.ok()??;
+        pod["spec"]["nodeName"].as_str().map(str::to_owned)
     })
 }
 

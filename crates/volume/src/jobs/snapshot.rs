@@ -107,7 +107,8 @@ impl Driver<'_> {
         taken: &Taken,
         view: &View,
     ) -> Result<CapturedClaim, Problem> {
-        let reading = Reading { told: self.told(bound, taken).await, ..reading(self.is_device(bound), view) };
+        let mut reading =
+            Reading { told: self.told(bound, taken).await, ..reading(self.is_device(bound), view) };
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             match self.attempt(attempt, bound, &reading, None).await {
@@ -115,7 +116,10 @@ impl Driver<'_> {
                     return self.captured(bound, CaptureMethod::Snapshot, Some(taken.cut.clone()), id).await;
                 }
                 Attempt::Failed(problem) => return Err(self.located(problem, view)),
-                Attempt::MoverEnded(problem) => last = Some(problem),
+                Attempt::MoverEnded { problem, node } => {
+                    last = Some(problem);
+                    reading.placement.avoid.extend(node);
+                }
                 Attempt::SourceEnded => {}
             }
         }
