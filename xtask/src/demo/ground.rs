@@ -97,9 +97,17 @@ impl Place {
         ])
     }
 
-    /// Asks the shop's page through its Service, from inside this cluster.
+    /// Asks the shop's page through its Service, from inside this cluster. The way to a pod that has just become ready is open some moments later.
     pub fn page(&self) -> Result<String> {
-        self.run(&PAGE)
+        let given_up = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.run(&PAGE) {
+                Ok(page) if page.trim().is_empty() && Instant::now() < given_up => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                said => return said,
+            }
+        }
     }
 }
 

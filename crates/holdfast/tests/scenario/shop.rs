@@ -105,12 +105,13 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// What the page says, asked through the Service from inside the cluster.
+    /// What the page says, asked through the Service from inside the cluster. The way to a pod that has
+    /// just become ready is open some moments later, and that to the database behind it, too.
     pub fn page(&self) -> String {
         let url = format!("http://web.{}.svc.cluster.local/cgi-bin/orders", self.namespace);
-        self.kubectl(&["exec", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-", &url])
-            .trim()
-            .to_owned()
+        let get = ["exec", "deploy/web", "-c", "httpd", "--", "busybox", "wget", "-q", "-O-", &url];
+        let get = [&["-n", self.namespace.as_str()], &get[..]].concat();
+        until(self.site, Duration::from_secs(60), &get, |said| !said.is_empty())
     }
 }
 

@@ -45,11 +45,11 @@ impl Which<'_> {
 /// that is being handed over, which has its own way of being undone.
 const KEPT_PARTS: [&str; 2] = ["run", "claim"];
 
-/// How long a pod may take to end.
+/// How long a pod, or a Job with its pods, may take to end.
 const END: Duration = Duration::from_secs(60);
 
 /// The kinds of temporary objects and whether they are also made in applications' namespaces.
-/// Jobs first: their pods go with them.
+/// Jobs first: their pods go with them, and none comes any more.
 fn places() -> [(ResourceType, bool); 4] {
     [(kinds::jobs(), false), (kinds::pods(), true), (kinds::secrets(), false), (kinds::config_maps(), false)]
 }
@@ -118,17 +118,16 @@ fn is_kept(object: &RawObject) -> bool {
 
 async fn remove_one(cluster: &Cluster, of: &ResourceType, object: &RawObject, report: &mut SweepReport) {
     let metadata = &object.metadata;
-    let delete = Delete {
-        uid: Some(metadata.uid.clone()),
-        propagation: Some(Propagation::Background),
-        ..Delete::default()
-    };
+    // A Job that is gone before its pods could get one more, and that one a lock in the vault.
+    let propagation = if of.kind == "Job" { Propagation::Foreground } else { Propagation::Background };
+    let delete =
+        Delete { uid: Some(metadata.uid.clone()), propagation: Some(propagation), ..Delete::default() };
     let name = object.object_ref(of);
     let namespace = metadata.namespace.as_deref();
     let mut deleted = cluster.delete(of, namespace, &metadata.name, &delete).await;
-    if of.kind == "Pod" && matches!(deleted, Ok(Deleted::Pending(_))) {
+    if matches!(of.kind.as_str(), "Pod" | "Job") && matches!(deleted, Ok(Deleted::Pending(_))) {
         // A volume is not handed on while somebody else has it mounted.
-        let gone = |pod: Option<&Value>| pod.is_none_or(|pod| pod["metadata"]["uid"] != *metadata.uid);
+        let gone = |live: Option<&Value>| live.is_none_or(|live| live["metadata"]["uid"] != *metadata.uid);
         let waited = cluster.wait(of, namespace, &metadata.name, "its end", END, gone).await;
         deleted = waited.map(|_| Deleted::Gone);
     }
