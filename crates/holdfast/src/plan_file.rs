@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use holdfast_cluster::{Cluster, kinds};
+use holdfast_model::restore::Terms;
 use holdfast_model::restore::plan::{LiveState, PLAN_FORMAT, Planned, VerdictKind};
-use holdfast_model::restore::{Existing, Mapping};
 use holdfast_model::{AppId, ObjectRef, PointId};
 use holdfast_protect::restore::DryRuns;
 use serde::{Deserialize, Serialize};
@@ -25,10 +25,8 @@ use crate::points::Chosen;
 /// What a plan depends on beside point and cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Other names at the target.
-    pub(crate) mapping: Mapping,
-    /// What would be done about objects that are there and differ.
-    pub(crate) existing: Existing,
+    /// What of the point would be restored, and how.
+    pub(crate) terms: Terms,
     /// Which objects the API server is asked about.
     pub(crate) dry_runs: DryRuns,
 }
@@ -47,10 +45,8 @@ pub(crate) struct Header {
     application: AppId,
     /// The cluster, by the uid of its namespace `kube-system`.
     cluster_uid: String,
-    /// Other names at the target.
-    pub(crate) mapping: Mapping,
-    /// What is done about objects that are there and differ.
-    pub(crate) existing: Existing,
+    /// What of the point is restored, and how.
+    pub(crate) terms: Terms,
     /// Which objects the API server was asked about.
     pub(crate) dry_runs: WhichDryRuns,
 }
@@ -98,8 +94,7 @@ impl Header {
             point: chosen.summary.id.clone(),
             application: chosen.found.application.id.clone(),
             cluster_uid: uid.unwrap_or_default(),
-            mapping: options.mapping.clone(),
-            existing: options.existing,
+            terms: options.terms.clone(),
             dry_runs: options.dry_runs.into(),
         })
     }
@@ -351,8 +346,7 @@ mod tests {
             point: "20261122t101500-3fa9c1".parse().unwrap(),
             application: "a1".parse().unwrap(),
             cluster_uid: "u".into(),
-            mapping: Mapping::default(),
-            existing: Existing::Skip,
+            terms: Terms::default(),
             dry_runs: WhichDryRuns::Sampled,
         }
     }

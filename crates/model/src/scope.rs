@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::object::ResourceType;
+use crate::pattern::{InvalidPattern, KindPattern, Rule, decide, glob, otherwise, rules};
 
 /// Selection of objects and volumes, at the level of namespaces and of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,13 +71,8 @@ pub struct WithoutData {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidScope {
     /// A glob that does not parse.
-    #[error("pattern `{pattern}` is not a valid glob: {message}; use `*`, `?` and `[abc]`")]
-    Glob {
-        /// The pattern as given.
-        pattern: String,
-        /// The parser's words.
-        message: String,
-    },
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
     /// A rule that captures volumes as blocks, and wants what blocks do not allow.
     #[error("the rule of volumes `{claim}` says `as: blocks`, which goes together with no {reason}")]
     Blocks {
@@ -143,18 +139,6 @@ pub struct Selector {
     pub related: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Rule<P> {
-    takes: bool,
-    pattern: P,
-}
-
-#[derive(Debug, Clone)]
-struct KindPattern {
-    name: GlobMatcher,
-    group: Option<GlobMatcher>,
-}
-
 impl Selector {
     /// Parses a scope's patterns.
     pub fn new(scope: &Scope) -> Result<Self, InvalidScope> {
@@ -170,7 +154,7 @@ impl Selector {
                 .without_data
                 .iter()
                 .map(|w| Ok((glob(&w.claim)?, w.reason.clone())))
-                .collect::<Result<_, _>>()?,
+                .collect::<Result<_, InvalidScope>>()?,
             labels: text(&scope.labels),
             cluster_labels: text(&scope.cluster.labels),
             related: scope.cluster.related,
@@ -197,10 +181,7 @@ impl Selector {
             return false;
         }
         match resource.namespaced {
-            true => {
-                let all = self.kinds.iter().all(|rule| !rule.takes);
-                decide(&self.kinds, all, |p| p.matches(resource))
-            }
+            true => decide(&self.kinds, otherwise(&self.kinds), |p| p.matches(resource)),
             false => decide(&self.cluster_kinds, false, |p| p.matches(resource)),
         }
     }
@@ -216,49 +197,6 @@ impl Selector {
 pub fn never(resource: &ResourceType) -> Option<&'static str> {
     let name = resource.plural_group();
     NEVER.iter().find(|(kind, _)| *kind == name).map(|(_, reason)| *reason)
-}
-
-impl KindPattern {
-    fn parse(text: &str) -> Result<Self, InvalidScope> {
-        let (name, group) = match text.split_once('.') {
-            Some((name, group)) => (name, Some(glob(&group.to_lowercase())?)),
-            None => (text, None),
-        };
-        Ok(Self { name: glob(&name.to_lowercase())?, group })
-    }
-
-    fn matches(&self, resource: &ResourceType) -> bool {
-        (self.name.is_match(&resource.plural) || self.name.is_match(resource.kind.to_lowercase()))
-            && self.group.as_ref().is_none_or(|group| group.is_match(&resource.group))
-    }
-}
-
-/// The last rule that matches decides; `otherwise` if none does.
-fn decide<P>(rules: &[Rule<P>], otherwise: bool, matches: impl Fn(&P) -> bool) -> bool {
-    rules.iter().rev().find(|rule| matches(&rule.pattern)).map_or(otherwise, |rule| rule.takes)
-}
-
-fn rules<P>(
-    patterns: &[String],
-    parse: impl Fn(&str) -> Result<P, InvalidScope>,
-) -> Result<Vec<Rule<P>>, InvalidScope> {
-    patterns
-        .iter()
-        .map(|text| {
-            let (takes, text) = match text.strip_prefix('!') {
-                Some(rest) => (false, rest),
-                None => (true, text.as_str()),
-            };
-            Ok(Rule { takes, pattern: parse(text)? })
-        })
-        .collect()
-}
-
-fn glob(pattern: &str) -> Result<GlobMatcher, InvalidScope> {
-    Glob::new(pattern).map(|glob| glob.compile_matcher()).map_err(|error| InvalidScope::Glob {
-        pattern: pattern.to_owned(),
-        message: error.kind().to_string(),
-    })
 }
 
 /// Objects counted by type, for tables: `deployments.apps` → 3.

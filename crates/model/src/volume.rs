@@ -1,9 +1,10 @@
 //! How the volumes of an application are to be captured, where the usual way is not the right one.
 
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::pattern::glob;
 use crate::scope::InvalidScope;
 
 /// How some claims are captured. Of several rules that name a claim the first counts.
@@ -71,20 +72,14 @@ impl VolumeRules {
     /// Parses the patterns.
     ///
     /// # Errors
-    /// [`InvalidScope::Glob`], [`InvalidScope::Blocks`]
+    /// [`InvalidScope::Pattern`], [`InvalidScope::Blocks`]
     pub fn new(rules: &[VolumeRule]) -> Result<Self, InvalidScope> {
-        let glob = |pattern: &str| {
-            Glob::new(pattern).map_err(|error| InvalidScope::Glob {
-                pattern: pattern.to_owned(),
-                message: error.kind().to_string(),
-            })
-        };
         let parse = |rule: &VolumeRule| {
             rule.check_blocks()?;
             for pattern in &rule.exclude {
                 glob(pattern.strip_prefix('!').unwrap_or(pattern))?;
             }
-            Ok((glob(&rule.claim)?.compile_matcher(), rule.clone()))
+            Ok((glob(&rule.claim)?, rule.clone()))
         };
         rules.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }

@@ -41,6 +41,9 @@ pub enum Error {
         /// What was looked for.
         reason: String,
     },
+    /// What is to be restored does not parse.
+    #[error("{0}")]
+    Terms(#[from] holdfast_model::restore::InvalidTerms),
     /// Another run holds the application.
     #[error(
         "application {application} is being worked on by run {holder} (sign of life at {renewed}); pass --wait to wait for its end; if it has died, it may be taken over after {expires}"
@@ -169,6 +172,7 @@ impl Error {
             Error::Volume(error) => error.code(),
             Error::Scope { .. } => "protect.scope",
             Error::Empty { .. } => "protect.empty",
+            Error::Terms(_) => "protect.terms",
             Error::Busy { .. } => "protect.busy",
             Error::LeaseLost { .. } => "protect.lease_lost",
             Error::FloorNotReached { .. } => "protect.floor_not_reached",

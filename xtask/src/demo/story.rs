@@ -176,7 +176,8 @@ impl Cast<'_> {
         let declared = Instant::now();
         for application in applications {
             let point = format!("{application}/latest");
-            self.holdfast.tell(self.telling, &["restore", &point, "--to", &self.b.context])?;
+            self.holdfast
+                .tell(self.telling, &["restore", &point, "--to", &self.b.context, "--allow-privileged"])?;
         }
         self.telling.act("Prove it at site b");
         self.b.until("the page", Duration::from_secs(60), &ground::PAGE, |said| !said.is_empty())?;

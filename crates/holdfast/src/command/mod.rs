@@ -22,6 +22,7 @@ pub(crate) mod schema;
 pub(crate) mod snapshots;
 pub(crate) mod standby;
 pub(crate) mod sweep;
+mod terms;
 pub(crate) mod vault;
 mod version;
 pub(crate) mod volume;

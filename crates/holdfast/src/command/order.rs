@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use holdfast_model::Outcome;
 use holdfast_model::manifest::MoverLimits;
-use holdfast_model::restore::{Existing, Mapping, RestoreReport};
+use holdfast_model::restore::{RestoreReport, Terms};
 use holdfast_protect::backup::Movers;
 use holdfast_protect::restore::{AsPlanned, RestoreRequest, restore};
 use tokio_util::sync::CancellationToken;
 
-use super::mapping::MappingArgs;
+use super::terms::TermsArgs;
 use crate::points::{Chosen, PointRef};
 use crate::progress::run::observer;
 use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
@@ -30,11 +30,7 @@ pub(super) struct Order {
     pub(super) to: String,
 
     #[command(flatten)]
-    names: MappingArgs,
-
-    /// What to do about objects that are there and differ: leave and name them, or make them as in the point
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    existing: Differing,
+    terms: TermsArgs,
 
     /// Read back from storage what was restored into volumes, and compare it with the point
     #[arg(long)]
@@ -69,14 +65,6 @@ pub(super) enum Origin {
     Plan(AsPlanned),
 }
 
-/// [`Existing`] on the command line.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Differing {
-    #[default]
-    Skip,
-    Update,
-}
-
 impl Order {
     /// Restores and reports.
     pub(super) fn run(
@@ -89,28 +77,20 @@ impl Order {
         Ok(report.outcome)
     }
 
-    /// What is done about objects that are there and differ.
-    pub(super) fn existing(&self) -> Existing {
-        match self.existing {
-            Differing::Skip => Existing::Skip,
-            Differing::Update => Existing::Update,
-        }
-    }
-
-    /// Other names at the target, as they were given.
-    pub(super) fn mapping(&self) -> anyhow::Result<Mapping> {
-        self.names.mapping()
+    /// What of the point is restored and how, as it was given.
+    pub(super) fn terms(&self) -> anyhow::Result<Terms> {
+        self.terms.terms()
     }
 
     /// Restores the point that it names.
     pub(super) async fn restore(
         &self,
         session: &Session,
-        mapping: Mapping,
+        terms: Terms,
         cancel: CancellationToken,
     ) -> anyhow::Result<RestoreReport> {
         let chosen = session.find_point(&self.point).await?;
-        self.restore_chosen(session, chosen, (mapping, self.existing()), Origin::Point, cancel).await
+        self.restore_chosen(session, chosen, terms, Origin::Point, cancel).await
     }
 
     /// Restores a point that was found.
@@ -118,7 +98,7 @@ impl Order {
         &self,
         session: &Session,
         chosen: Chosen,
-        (mapping, existing): (Mapping, Existing),
+        terms: Terms,
         origin: Origin,
         cancel: CancellationToken,
     ) -> anyhow::Result<RestoreReport> {
@@ -140,8 +120,7 @@ impl Order {
             movers: access.map(|access| Movers { settings, access }),
             run: begun.id.clone(),
             standby: matches!(origin, Origin::Standby),
-            mapping,
-            existing,
+            terms,
             as_planned,
             verify: self.verify,
             wait_ready: self.ready_within,

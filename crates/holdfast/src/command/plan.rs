@@ -78,8 +78,7 @@ impl Planning {
 
 impl How {
     pub(super) fn run(self, session: &Session, order: &Order) -> anyhow::Result<Outcome> {
-        let options =
-            Options { mapping: order.mapping()?, existing: order.existing(), dry_runs: self.dry_runs };
+        let options = Options { terms: order.terms()?, dry_runs: self.dry_runs };
         let plan = interrupt::query(async || {
             let chosen = session.find_point(&order.point).await?;
             self.plan(session, order, chosen, options).await
@@ -135,8 +134,7 @@ pub(super) async fn make(
         movers: chosen.found.vault.mover_access(&id).is_some(),
         repository: chosen.repository,
         point: chosen.summary,
-        mapping: options.mapping,
-        existing: options.existing,
+        terms: options.terms,
         dry_runs: options.dry_runs,
         clock: Arc::new(SystemClock),
         observer: observer(session),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_model::Outcome;
-use holdfast_model::restore::{Existing, RestoreReport};
+use holdfast_model::restore::{RestoreReport, Terms};
 use holdfast_protect::restore::{AsPlanned, OnPlanned};
 use tokio_util::sync::CancellationToken;
 
@@ -23,10 +23,14 @@ pub(super) fn restore(session: &Session, order: &Order, file: PathBuf) -> anyhow
 
 /// The options are those of the plan; what the command line says beside it must not contradict it.
 fn agrees(order: &Order, header: &Header, file: &Path) -> anyhow::Result<()> {
-    let mapping = order.mapping()?;
-    let other_names = !mapping.is_empty() && mapping != header.mapping;
-    let other_policy = order.existing() != Existing::default() && order.existing() != header.existing;
-    if other_names || other_policy {
+    let (said, planned) = (order.terms()?, &header.terms);
+    let contradicts = [
+        !said.mapping.is_empty() && said.mapping != planned.mapping,
+        !said.existing.is_default() && said.existing != planned.existing,
+        !said.selection.is_everything() && said.selection != planned.selection,
+        said.allow_privileged && !planned.allow_privileged,
+    ];
+    if contradicts.contains(&true) {
         let what = format!("the plan in {} was made with other options", file.display());
         return Err(Error::Usage { what, hint: "leave them out, or plan again" }.into());
     }
@@ -44,7 +48,7 @@ async fn checked(
     let target = session.open_cluster(Some(&order.to)).await?;
     let PlanFile { header, objects } = planned;
     let dry_runs = header.dry_runs.into();
-    let options = Options { mapping: header.mapping.clone(), existing: header.existing, dry_runs };
+    let options = Options { terms: header.terms.clone(), dry_runs };
     header.must_be_of(file, &Header::new(&target.cluster, &chosen, &options).await?)?;
     let expected = objects.expected();
     let comparison = Arc::new(Comparison::with(objects));
@@ -60,6 +64,6 @@ async fn checked(
     }
     // From here to the last object the cluster may still move: each is looked at again before it is written over.
     let as_planned: AsPlanned = Arc::new(move |object, live| expected.allows(object, live));
-    let how = (header.mapping, header.existing);
-    order.restore_chosen(session, chosen, how, Origin::Plan(as_planned), cancel).await
+    let terms: Terms = header.terms;
+    order.restore_chosen(session, chosen, terms, Origin::Plan(as_planned), cancel).await
 }

@@ -24,8 +24,8 @@ impl Restore {
             Wanted::Plan(how) => how.run(session, &self.order),
             Wanted::Planned(file) => planned::restore(session, &self.order, file),
             Wanted::Restore => {
-                let mapping = self.order.mapping()?;
-                self.order.run(session, async |cancel| self.order.restore(session, mapping, cancel).await)
+                let terms = self.order.terms()?;
+                self.order.run(session, async |cancel| self.order.restore(session, terms, cancel).await)
             }
         }
     }

@@ -235,7 +235,7 @@ mod tests {
         };
         serde_json::from_value(json!({
             "format": 1, "point": "20261122t101500-3fa9c1", "application": "a1", "applicationName": "shop",
-            "cluster": "osaka", "outcome": "Partial", "existing": "update",
+            "cluster": "osaka", "outcome": "Partial", "existing": {"default": "replace"},
             "started": "2026-11-22T12:00:00Z", "finished": "2026-11-22T12:00:04Z",
             "mapping": {"namespaces": {}, "storageClasses": {}},
             "dryRuns": {"made": 42, "inferred": 30_950},

@@ -256,7 +256,7 @@ mod tests {
             ],
             "notes": ["ingresses.networking.k8s.io were written as v1"],
             "problems": [{"code": "restore.differs", "subject": "secrets shop/db", "message": "it differs",
-                          "hint": "restore again with --existing update"}],
+                          "hint": "restore again with --existing replace"}],
             "steps": [{"name": "objects", "startMillis": 900, "millis": 30_000}, {"name": "read", "startMillis": 0, "millis": 880}],
         }))
         .unwrap();

@@ -51,7 +51,7 @@ fn moves(stand: &Stand, program: &Program, name: &str) {
     let wanted = shop.ledger(i64::MAX);
     let done = program.ok(&["backup", name, "--context", "a", "-o", "json"]).json();
     assert_eq!(done["outcome"], "Completed", "{done:#}");
-    program.ok(&["restore", &format!("{name}/latest"), "--to", "b"]);
+    program.ok(&["restore", &format!("{name}/latest"), "--to", "b", "--allow-privileged"]);
     assert_eq!(Shop::at(&stand.b, name).ledger(i64::MAX), wanted);
     program.ok(&["vault", "check", "--read-data"]);
     stand.retire(&[name]);

@@ -19,7 +19,7 @@ fn no_key_is_ever_seen_in_the_applications_namespace() {
     program.ok(&["backup", "keys", "--context", "a"]);
     never_seen_while(stand, &program, "keys", || {
         program.ok(&["backup", "keys", "--context", "a"]);
-        program.ok(&["restore", "keys/latest", "--to", "b"]);
+        program.ok(&["restore", "keys/latest", "--to", "b", "--allow-privileged"]);
     });
     stand.retire(&["keys"]);
 }

@@ -51,12 +51,13 @@ fn restores_survive(name: &str, kills: u32) {
     program.ok(&["backup", name, "--context", "a"]);
     let latest = format!("{name}/latest");
     for moment in moments(kills, Duration::from_secs(8)) {
-        let mut run = program.start(&["restore", &latest, "--to", "b", "--wait"]);
+        let mut run = program.start(&["restore", &latest, "--to", "b", "--allow-privileged", "--wait"]);
         std::thread::sleep(moment); // the moment of the kill, not a wait for anything
         run.kill().expect("the run is ours to kill");
         run.wait().expect("it ends");
     }
-    let report = program.ok(&["restore", &latest, "--to", "b", "--wait", "-o", "json"]).json();
+    let report =
+        program.ok(&["restore", &latest, "--to", "b", "--allow-privileged", "--wait", "-o", "json"]).json();
     assert_eq!(report["outcome"], "Completed", "{report:#}");
     assert_eq!(Shop::at(&stand.b, name).ledger(i64::MAX), wanted);
     nothing_temporary_is_left(stand, &program, name);

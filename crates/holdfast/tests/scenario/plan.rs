@@ -11,7 +11,7 @@ const LATEST: &str = "plan/latest";
 
 /// The plan of restoring the shop to the other site.
 fn plan(program: &Program, code: i32, more: &[&str]) -> Value {
-    let command = ["restore", LATEST, "--to", "b", "--plan", "-o", "json"];
+    let command = ["restore", LATEST, "--to", "b", "--allow-privileged", "--plan", "-o", "json"];
     program.expect(code, &[&command[..], more].concat()).json()
 }
 
@@ -71,7 +71,7 @@ fn a_restore_is_shown_before_and_after_it_is_made() {
     }
     assert!(count(&ready, "create") > 15, "{ready:#}");
 
-    let restored = program.ok(&["restore", LATEST, "--to", "b", "-o", "json"]).json();
+    let restored = program.ok(&["restore", LATEST, "--to", "b", "--allow-privileged", "-o", "json"]).json();
     assert_eq!(restored["outcome"], "Completed", "{restored:#}");
     let before = versions(&at_b);
     let same = plan(&program, 0, &[]);
@@ -105,8 +105,19 @@ fn changes_are_shown(program: &Program, at_b: &Shop<'_>) {
     let left = plan(program, 3, &[]);
     assert_eq!(named(&left, "conflict"), changed);
     assert_eq!(count(&left, "create"), 1, "{left:#}");
-    let shown =
-        program.ok(&["restore", LATEST, "--to", "b", "--plan", "--existing", "update", "--diff"]).stdout;
+    let shown = program
+        .ok(&[
+            "restore",
+            LATEST,
+            "--to",
+            "b",
+            "--allow-privileged",
+            "--plan",
+            "--existing",
+            "replace",
+            "--diff",
+        ])
+        .stdout;
     for line in [
         "Would be changed (4)",
         "~ spec.schedule: \"18 4 * * *\" → \"17 3 * * *\"",
@@ -122,7 +133,7 @@ fn changes_are_shown(program: &Program, at_b: &Shop<'_>) {
 /// A plan is made of what was changed, and the cluster changes once more before it is applied.
 fn a_plan_is_applied_as_shown_or_refused(program: &Program, at_b: &Shop<'_>) {
     let files = ["first.plan", "second.plan"].map(|name| program.path(name).to_string_lossy().into_owned());
-    plan(program, 0, &["--existing", "update", "--plan-file", &files[0]]);
+    plan(program, 0, &["--existing", "replace", "--plan-file", &files[0]]);
     at_b.kubectl(&[
         "patch",
         "secret",
@@ -144,7 +155,7 @@ fn a_plan_is_applied_as_shown_or_refused(program: &Program, at_b: &Shop<'_>) {
     }
     assert_eq!(versions(at_b), before, "a refused plan has changed something");
 
-    plan(program, 0, &["--existing", "update", "--plan-file", &files[1]]);
+    plan(program, 0, &["--existing", "replace", "--plan-file", &files[1]]);
     let applied = program.ok(&restore(&files[1])).json();
     assert_eq!(applied["outcome"], "Completed", "{applied:#}");
     let after = plan(program, 0, &[]);

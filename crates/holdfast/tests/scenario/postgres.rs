@@ -116,7 +116,7 @@ fn every_restore_holds_what_was_promised(
         let copy = format!("{name}-{round}");
         let map = format!("{name}={copy}");
         let id = point["id"].as_str().expect("an id");
-        program.ok(&["restore", id, "--to", "b", "--namespace-map", &map]);
+        program.ok(&["restore", id, "--to", "b", "--allow-privileged", "--namespace-map", &map]);
         let restored = Shop::at(&stand.b, &copy);
         let found: i64 = restored
             .query("select count(*) from orders where item like 'session %'")

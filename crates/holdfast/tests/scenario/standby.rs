@@ -53,7 +53,8 @@ fn a_standby_follows_point_by_point_and_takes_over() {
         run.wait().expect("it ends");
     }
     let begun = Instant::now();
-    let report = ["standby", "promote", "warm/latest", "--to", "b", "--wait", "-o", "json"];
+    let report =
+        ["standby", "promote", "warm/latest", "--to", "b", "--allow-privileged", "--wait", "-o", "json"];
     let report = program.ok(&report).json();
     println!("taken over: {:.1?}", begun.elapsed());
     assert_eq!(report["outcome"], "Completed", "{report:#}");

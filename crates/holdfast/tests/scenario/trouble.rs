@@ -67,7 +67,7 @@ fn a_claim_that_no_pod_mounts_is_captured_and_restored() {
     assert_eq!(point["outcome"], "Completed", "{point:#}");
     assert_eq!(point["volumes"][0]["method"], "held-files", "{point:#}");
     nothing_temporary_is_left(stand, &program, "unmounted");
-    program.ok(&["restore", "unmounted/latest", "--to", "b"]);
+    program.ok(&["restore", "unmounted/latest", "--to", "b", "--allow-privileged"]);
     let restored = Shop::at(&stand.b, "unmounted");
     restored.kubectl(&["scale", "sts/db", "--replicas=1"]);
     restored.until(&["get", "sts/db", "-o", "jsonpath={.status.readyReplicas}"], |said| said == "1");
@@ -192,7 +192,7 @@ fn a_slow_store_behind_a_breaking_line_costs_time_and_nothing_else() {
     assert_eq!(ended.code(), Some(0), "see the evidence of `slow`");
     let wanted = shop.ledger(i64::MAX);
     line.set(Faults { latency, bandwidth: Some(16 << 20), ..Faults::default() });
-    program.ok(&["restore", "slow/latest", "--to", "b"]);
+    program.ok(&["restore", "slow/latest", "--to", "b", "--allow-privileged"]);
     assert_eq!(Shop::at(&stand.b, "slow").ledger(i64::MAX), wanted);
     line.set(Faults::default());
     let check = program.restic("slow", &["check", "--read-data"]);

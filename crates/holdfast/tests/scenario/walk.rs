@@ -36,7 +36,8 @@ fn walk(stand: &Stand, name: &str) {
     assert!(little * 3 < all, "the second capture stored {little} bytes, the first {all}");
 
     let latest = format!("{name}/latest");
-    let restored = program.ok(&["restore", &latest, "--to", stand.b.name(), "-o", "json"]).json();
+    let restored =
+        program.ok(&["restore", &latest, "--to", stand.b.name(), "--allow-privileged", "-o", "json"]).json();
     assert_eq!(restored["outcome"], "Completed", "{restored:#}");
     let at_b = Shop::at(&stand.b, name);
     assert_eq!(at_b.ledger(i64::MAX), wanted);
@@ -54,7 +55,8 @@ fn walk(stand: &Stand, name: &str) {
     }
 
     let pods = at_b.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]);
-    let again = program.ok(&["restore", &latest, "--to", stand.b.name(), "-o", "json"]).json();
+    let again =
+        program.ok(&["restore", &latest, "--to", stand.b.name(), "--allow-privileged", "-o", "json"]).json();
     assert_eq!(again["outcome"], "Completed", "restoring twice: {again:#}");
     assert_eq!(at_b.kubectl(&["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"]), pods);
 

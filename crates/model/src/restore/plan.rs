@@ -11,9 +11,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::difference::Change;
-use super::mapping::Mapping;
-use super::report::Existing;
 use super::reverter::Reverter;
+use super::terms::Terms;
 use crate::id::{AppId, PointId};
 use crate::object::{ObjectRef, ResourceType};
 use crate::outcome::{Outcome, Problem};
@@ -296,10 +295,9 @@ pub struct Plan {
     /// When it ended.
     #[schemars(with = "String")]
     pub finished: Timestamp,
-    /// What would be given other names.
-    pub mapping: Mapping,
-    /// What would be done about objects that are there and differ.
-    pub existing: Existing,
+    /// What of the point would be restored, and how.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// All objects, counted by level and type.
     pub levels: Vec<PlannedLevel>,
     /// The objects that would be neither created nor found identical, in the order of levels.

@@ -36,6 +36,18 @@ pub fn privileges(of: &GroupKind, object: &Value) -> Vec<String> {
     found
 }
 
+/// The same without what is there already: writing an object over one that gives the same power raises none.
+pub fn raised(of: &GroupKind, object: &Value, live: Option<&Value>) -> Vec<String> {
+    let powers = privileges(of, object);
+    live.map_or(powers.clone(), |live| beyond(&powers, of, live))
+}
+
+/// Which of these powers an object does not give.
+pub fn beyond(powers: &[String], of: &GroupKind, object: &Value) -> Vec<String> {
+    let given = if powers.is_empty() { Vec::new() } else { privileges(of, object) };
+    powers.iter().filter(|power| !given.contains(power)).cloned().collect()
+}
+
 fn binding(binding: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let role = &binding["roleRef"];
@@ -95,6 +107,15 @@ mod tests {
         let granted = "grants ClusterRole admin to ServiceAccount shop/web, Group ops";
         assert_eq!(of(RBAC, "RoleBinding", binding.clone()), [granted]);
         assert!(of(RBAC, "Role", binding).is_empty());
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_raised() {
+        let pod = |path: &str| json!({"spec": {"volumes": [{"hostPath": {"path": path}}], "hostPID": true}});
+        let raised = |live: Option<Value>| raised(&GroupKind::new("", "Pod"), &pod("/a"), live.as_ref());
+        assert_eq!(raised(None).len(), 2);
+        assert_eq!(raised(Some(pod("/a"))), [""; 0]);
+        assert_eq!(raised(Some(pod("/b"))), ["mounts /a of the node"]);
     }
 
     #[test]

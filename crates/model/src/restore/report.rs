@@ -7,22 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::difference::Change;
-use super::mapping::Mapping;
+use super::terms::Terms;
 use crate::id::{AppId, PointId, RunId};
 use crate::object::{ObjectRef, ResourceType};
 use crate::outcome::{Outcome, Problem};
-
-/// What is done about an object that is there already and differs from the point.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Existing {
-    /// It is left as it is, and named.
-    #[default]
-    Skip,
-    /// It is replaced by the state of the point, if nobody changes it meanwhile. Cluster-scoped
-    /// objects are left alone all the same: others use them too.
-    Update,
-}
 
 /// What became of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -172,8 +160,9 @@ pub struct RestoreReport {
     /// `None` if something did not become ready, or nobody waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_millis: Option<u64>,
-    /// What was given other names.
-    pub mapping: Mapping,
+    /// What of the point was to be restored, and how.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// All objects, counted by type.
     pub kinds: Vec<KindReport>,
     /// The objects that were neither created nor found unchanged, each with the reason.

@@ -29,7 +29,8 @@ impl Session {
         match settled.verdict {
             Verdict::Differs => self.tally.problem(differs(target, &settled)),
             Verdict::Failed => {
-                self.tally.problem(Problem::new("restore.failed", target.to_string(), &settled.reason))
+                let (code, hint) = settled.failure.unwrap_or(("restore.failed", ""));
+                self.tally.problem(Problem::new(code, target.to_string(), &settled.reason).hint(hint));
             }
             _ => {}
         }
@@ -93,7 +94,7 @@ fn differs(target: &ObjectRef, settled: &Settled) -> Problem {
     }
     let message = format!("{}; it differs at {}", settled.reason, places.join(", "));
     Problem::new("restore.differs", target.to_string(), message)
-        .hint("--existing update replaces namespaced objects; --namespace-map restores beside them")
+        .hint("--existing replace (or KIND=replace) makes it as in the point, merge adds to it; --namespace-map restores beside it")
 }
 
 /// Errors after which no other object would fare better.

@@ -1,17 +1,19 @@
 //! How an object that is at the target compares with the one of the point, and whose it is: what a
 //! restore acts on and a plan tells. Nothing here writes.
 
-use holdfast_cluster::{Cluster, Error as Cause, Write};
-use holdfast_model::label::RESTORED_FROM;
-use holdfast_model::restore::{Change, ChangeKind, Existing, Verdict, comparable, differences, rules};
+use holdfast_cluster::{Cluster, Error as Cause, Reason, Stored, Write};
+use holdfast_model::label::{FIELD_MANAGER, RESTORED_FROM};
+use holdfast_model::restore::{
+    Change, ChangeKind, Existing, Policy, Verdict, comparable, differences, rules,
+};
 use holdfast_model::{GroupKind, ResourceType};
 use serde_json::{Value, json};
 
 /// What is known about the restore when an existing object is judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances {
-    /// What to do about objects that differ.
-    pub(super) existing: Existing,
+    /// What to do about it if it differs.
+    pub(super) policy: Policy,
     /// Whether this run created the object's namespace.
     pub(super) in_new_namespace: bool,
 }
@@ -24,11 +26,13 @@ pub(super) struct Settled {
     pub(super) changes: Vec<Change>,
     /// What the server remarked when it stored the object.
     pub(super) warnings: Vec<String>,
+    /// Code and hint of what is wrong if it failed, where that is not simply that.
+    pub(super) failure: Option<(&'static str, &'static str)>,
 }
 
 impl Settled {
     pub(super) fn new(verdict: Verdict, reason: impl Into<String>, changes: Vec<Change>) -> Self {
-        Self { verdict, reason: reason.into(), changes, warnings: Vec::new() }
+        Self { verdict, reason: reason.into(), changes, warnings: Vec::new(), failure: None }
     }
 
     /// Nothing more to say.
@@ -67,13 +71,21 @@ pub(super) enum Comparison {
     Differs(Differing),
 }
 
-/// An object that differs, and what would take its place.
+/// An object that differs, and what would be sent to change that.
 #[derive(Debug)]
 pub(super) struct Differing {
-    /// The object of the point with what belongs to the target taken from the live one.
-    pub(super) replacement: Value,
+    pub(super) proposal: Proposal,
     /// The places, before the server has filled in anything.
     pub(super) changes: Vec<Change>,
+}
+
+/// What is sent for an object that is there.
+#[derive(Debug)]
+pub(super) enum Proposal {
+    /// To be applied: what it has beyond that stays.
+    Merge(Value),
+    /// To take its place: the object of the point with what belongs to the target taken from the live one.
+    Replace(Value),
 }
 
 /// What the server would make of a replacement.
@@ -85,6 +97,8 @@ pub(super) struct Trial {
     pub(super) warnings: Vec<String>,
     /// Why it would not take it.
     pub(super) refusal: Option<Cause>,
+    /// Who else manages what would be changed, in the server's words.
+    pub(super) conflict: Option<String>,
 }
 
 /// What is to be done about an object that differs.
@@ -92,8 +106,8 @@ pub(super) struct Trial {
 pub(super) enum Decision {
     /// Nothing.
     Leave(Settled),
-    /// It is to be replaced; this is what will have become of it.
-    Replace(Settled),
+    /// It is to be changed; this is what will have become of it.
+    Change(Settled),
 }
 
 /// Compares `live`, which was found where `desired` was to be created.
@@ -113,13 +127,19 @@ pub(super) fn compare(
         return Comparison::Settled(Settled::plain(Verdict::Unchanged));
     }
     let own = TARGETS_OWN.iter().find(|(group, name, _)| kind.group == *group && kind.kind == *name);
-    if let Some((_, _, reason)) = own {
+    let Policy { existing, by_rule } = circumstances.policy;
+    if let Some((_, _, reason)) = own.filter(|_| !by_rule || existing == Existing::None) {
         return Comparison::Settled(Settled::new(Verdict::Kept, *reason, changes));
     }
     if let Some(addition) = addition(&kind, desired, live, circumstances) {
         return Comparison::Lacks(addition, changes);
     }
-    Comparison::Differs(Differing { replacement: replacement(&kind, desired, live), changes })
+    let proposal = match existing {
+        Existing::Merge => Proposal::Merge(addition_to(desired, live)),
+        // What is left alone is compared with what replacing it would bring.
+        Existing::Replace | Existing::None => Proposal::Replace(replacement(&kind, desired, live)),
+    };
+    Comparison::Differs(Differing { proposal, changes })
 }
 
 impl Differing {
@@ -136,28 +156,105 @@ impl Differing {
         live: &Value,
     ) -> holdfast_cluster::Result<Trial> {
         let kind = of.group_kind();
-        match cluster.replace(of, &self.replacement, &Write::dry_run()).await {
+        match self.proposal.send(cluster, of, &Write::dry_run()).await {
             Ok(outcome) => {
                 let stored = comparable(&kind, &outcome.object);
                 let changes = differences(&kind, &stored, &comparable(&kind, live));
-                Ok(Trial { changes, warnings: outcome.warnings, refusal: None })
+                Ok(Trial { changes, warnings: outcome.warnings, refusal: None, conflict: None })
             }
             Err(error) if error.is_transient() => Err(error),
             Err(error) => {
                 let changes = unlike(self.changes.clone(), desired, live);
-                Ok(Trial { changes, warnings: Vec::new(), refusal: Some(error) })
+                let conflict = self.proposal.conflict(&error);
+                let refusal = conflict.is_none().then_some(error);
+                Ok(Trial { changes, warnings: Vec::new(), refusal, conflict })
             }
         }
     }
 }
 
-/// Decides about an object of which `changes` would last if it were replaced.
+impl Proposal {
+    /// What is sent.
+    pub(super) fn object(&self) -> &Value {
+        match self {
+            Proposal::Merge(object) | Proposal::Replace(object) => object,
+        }
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    /// Of the cluster; a conflict if the object is not as it was seen any more, or if others manage
+    /// what would be changed.
+    pub(super) async fn send(
+        &self,
+        cluster: &Cluster,
+        of: &ResourceType,
+        write: &Write,
+    ) -> holdfast_cluster::Result<Stored> {
+        let object = match self {
+            Proposal::Replace(object) => return cluster.replace(of, object, write).await,
+            Proposal::Merge(object) => object,
+        };
+        match cluster.apply(of, object, false, write).await {
+            // What a restore created is managed by it, too, as by one who updates and not applies.
+            Err(error)
+                if managers(&error).is_some_and(|all| all.iter().all(|name| name == FIELD_MANAGER)) =>
+            {
+                cluster.apply(of, object, true, write).await
+            }
+            applied => applied,
+        }
+        .map(|object| Stored { object, warnings: Vec::new() })
+    }
+
+    /// What is in conflict, if that is why it was refused.
+    fn conflict(&self, error: &Cause) -> Option<String> {
+        let managers = managers(error).filter(|_| matches!(self, Proposal::Merge(_)))?;
+        let Cause::Refused(refusal) = error else { return None };
+        let fields: Vec<&str> =
+            refusal.message.lines().filter_map(|line| line.trim().strip_prefix("- ")).collect();
+        let fields = match fields.is_empty() {
+            true => refusal.message.rsplit(": ").next().unwrap_or_default().to_owned(),
+            false => fields.join(", "),
+        };
+        Some(format!("{} manages {fields}", managers.join(" and ")))
+    }
+}
+
+/// Who manages the fields that an apply was refused for. There is a cause for each in the server's
+/// answer, and its message has them all (k8s.io/apimachinery, `util/managedfields/internal/conflict.go`).
+fn managers(error: &Cause) -> Option<Vec<String>> {
+    let (Some(Reason::Conflict), Cause::Refused(refusal)) = (error.reason(), error) else { return None };
+    if !refusal.message.starts_with("Apply failed with ") {
+        return None;
+    }
+    let named = refusal.message.split(" with \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut managers: Vec<String> = named.map(str::to_owned).collect();
+    managers.dedup();
+    Some(managers)
+}
+
+/// What is applied to an object that is there: its owners there are the right ones.
+fn addition_to(desired: &Value, live: &Value) -> Value {
+    let mut applied = desired.clone();
+    applied["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    if let Some(metadata) =
+        applied["metadata"].as_object_mut().filter(|_| live["metadata"]["ownerReferences"].is_array())
+    {
+        metadata.remove("ownerReferences");
+    }
+    applied
+}
+
+/// Decides about an object that was tried out.
 pub(super) fn decide(
     of: &ResourceType,
     live: &Value,
-    (changes, warnings): (Vec<Change>, Vec<String>),
+    trial: (Vec<Change>, Vec<String>, Option<&str>),
     circumstances: Circumstances,
 ) -> Decision {
+    let (changes, warnings, conflict) = trial;
     if changes.is_empty() {
         // As good as it can be here, but not what it was if the server leaves fields out.
         return Decision::Leave(Settled { warnings, ..Settled::plain(Verdict::Unchanged) });
@@ -166,20 +263,21 @@ pub(super) fn decide(
         let reason = format!("made by its owner {owner} at the target already");
         return Decision::Leave(Settled::new(Verdict::Kept, reason, changes));
     }
-    match circumstances.existing {
-        Existing::Update if of.namespaced => {
-            Decision::Replace(Settled { warnings, ..Settled::new(Verdict::Updated, "", changes) })
+    let left = |reason: String, changes| Decision::Leave(Settled::new(Verdict::Differs, reason, changes));
+    let Policy { existing, by_rule } = circumstances.policy;
+    match (existing, conflict) {
+        (Existing::None, _) => {
+            left("an object of this name is there and was left as it is".to_owned(), changes)
         }
-        Existing::Update => Decision::Leave(Settled::new(
-            Verdict::Differs,
-            "cluster-scoped objects that others may use are not updated",
+        _ if !of.namespaced && !by_rule => left(
+            "cluster-scoped objects that others may use are changed only if a rule names their kind"
+                .to_owned(),
             changes,
-        )),
-        Existing::Skip => Decision::Leave(Settled::new(
-            Verdict::Differs,
-            "an object of this name is there and was left as it is",
-            changes,
-        )),
+        ),
+        (_, Some(conflict)) => left(format!("was not merged: {conflict}"), changes),
+        (Existing::Merge | Existing::Replace, None) => {
+            Decision::Change(Settled { warnings, ..Settled::new(Verdict::Updated, "", changes) })
+        }
     }
 }
 
@@ -292,7 +390,8 @@ fn controller(live: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    const NEW: Circumstances = Circumstances { existing: Existing::Skip, in_new_namespace: true };
+    const NEW: Circumstances =
+        Circumstances { policy: Policy { existing: Existing::None, by_rule: false }, in_new_namespace: true };
 
     #[test]
     fn a_replacement_keeps_what_the_target_allocated() {
@@ -307,6 +406,52 @@ mod tests {
         assert_eq!(replacement["metadata"]["finalizers"], json!(["a", "b"]));
         assert_eq!(replacement["metadata"]["ownerReferences"], json!([{"uid": "o"}]));
         assert_eq!(replacement.get("status"), None);
+    }
+
+    fn refused(message: &str) -> Cause {
+        use holdfast_cluster::{Call, Refusal, Target};
+        let call = Call { verb: "patch", target: Target::Path("/x".to_owned()) };
+        let (cluster, message) = ("b".to_owned(), message.to_owned());
+        let reason = Reason::Conflict;
+        Cause::Refused(Box::new(Refusal { cluster, call, status: 409, reason, message, attempts: 1 }))
+    }
+
+    #[test]
+    fn who_manages_what_would_be_changed_is_told() {
+        let merge = Proposal::Merge(json!({}));
+        let one =
+            refused(r#"Apply failed with 1 conflict: conflict with "kubectl" using apps/v1: .spec.replicas"#);
+        assert_eq!(merge.conflict(&one).as_deref(), Some("kubectl manages .spec.replicas"));
+        let two = refused(
+            "Apply failed with 2 conflicts: conflicts with \"argocd\" using v1:\n- .data.a\n- .data.b",
+        );
+        assert_eq!(merge.conflict(&two).as_deref(), Some("argocd manages .data.a, .data.b"));
+        assert_eq!(managers(&two).unwrap(), ["argocd"]);
+        assert_eq!(merge.conflict(&refused("the object has been modified")), None);
+        assert_eq!(Proposal::Replace(json!({})).conflict(&one), None);
+    }
+
+    #[test]
+    fn cluster_scoped_objects_are_changed_only_by_a_rule_that_names_them() {
+        let role = holdfast_cluster::kinds::resource(
+            "rbac.authorization.k8s.io",
+            "v1",
+            "ClusterRole",
+            "clusterroles",
+            false,
+        );
+        let change = Change { path: "rules".into(), kind: ChangeKind::Changed, before: None, after: None };
+        let decided = |existing, by_rule| {
+            let circumstances =
+                Circumstances { policy: Policy { existing, by_rule }, in_new_namespace: false };
+            match decide(&role, &json!({}), (vec![change.clone()], Vec::new(), None), circumstances) {
+                Decision::Leave(settled) | Decision::Change(settled) => settled.verdict,
+            }
+        };
+        assert_eq!(decided(Existing::Replace, false), Verdict::Differs);
+        assert_eq!(decided(Existing::Replace, true), Verdict::Updated);
+        assert_eq!(decided(Existing::Merge, true), Verdict::Updated);
+        assert_eq!(decided(Existing::None, true), Verdict::Differs);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use holdfast_model::point::{Point, VolumeCapture};
-use holdfast_model::restore::{Mapping, RestoreReport, Verdict, VolumeResult};
+use holdfast_model::restore::{RestoreReport, Terms, Verdict, VolumeResult};
 use holdfast_model::volume::CaptureForm;
 use holdfast_model::{Outcome, Problem};
 use holdfast_volume::refill::{self, Refill, RefillContext, RefillProgress, Refilled};
@@ -89,7 +89,7 @@ impl InPlace<'_> {
             started,
             finished: clock.now(),
             ready_millis: None,
-            mapping: Mapping::default(),
+            terms: Terms::default(),
             kinds: Vec::new(),
             objects: Vec::new(),
             volumes: results.volumes,

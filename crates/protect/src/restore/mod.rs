@@ -45,7 +45,7 @@ use holdfast_model::GroupKind;
 use holdfast_model::restore::{ChangeKind, differences};
 use serde_json::Value;
 
-pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Verdict};
+pub use holdfast_model::restore::{Existing, InvalidMapping, Mapping, RestoreReport, Terms, Verdict};
 pub use in_place::restore_volumes;
 pub use plan::{DryRuns, OnPlanned, PlanRequest, plan};
 pub use request::{RestoreRequest, VolumeOrder, VolumesRequest};

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use holdfast_cluster::{Error as Cause, Reason, Write, kinds};
-use holdfast_model::restore::Verdict;
 use holdfast_model::restore::owner::{self, Linking, Owner};
+use holdfast_model::restore::{Verdict, privilege};
 use holdfast_model::{ObjectRef, ResourceType};
 use serde_json::Value;
 
 use super::booking::{failed, is_fatal, result};
 use super::comparison::{Circumstances, Settled};
-use super::existing::{MayWrite, create_or_settle, settle};
+use super::existing::{Guard, Withheld, create_or_settle, settle};
 use super::outgoing::{Outgoing, captured_ref};
 use super::owners;
 use super::preparation::Preparation;
@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::point::ObjectEntry;
 
 /// How an object that is there is judged, and whether it may be written over.
-type How<'a> = (Circumstances, MayWrite<'a>);
+type How<'a> = (Circumstances, Guard<'a>);
 
 impl Session {
     /// Restores one object; an error means that no other would fare better.
@@ -53,6 +53,7 @@ impl Session {
         let (of, bytes) = (entry.resource.clone(), json.len() as u64);
         Ok(match self.preparation(entry, &json).await? {
             Preparation::Send(outgoing) => Some(*outgoing),
+            Preparation::Unchosen => None,
             Preparation::Skip(skipped) => {
                 self.tally.object(&of, result(skipped.object, Verdict::Skipped, skipped.reason), bytes);
                 None
@@ -105,8 +106,13 @@ impl Session {
     async fn create(&self, outgoing: &Outgoing, mut object: Value) -> Result<Settled> {
         let of = &outgoing.placement.of;
         let target = &outgoing.sending.target;
-        let may_write = |live: &Value| self.may_write(target, live);
-        let how: How<'_> = (self.circumstances(target), &may_write);
+        let kind = target.resource.group_kind();
+        let powers = match self.terms.allow_privileged {
+            true => Vec::new(),
+            false => privilege::privileges(&kind, &object),
+        };
+        let guard = |live: Option<&Value>| self.withheld(target, &powers, live);
+        let how: How<'_> = (self.circumstances(outgoing, &object), &guard);
         // Only where versions differ is it of interest what the server made of the object.
         let write = if outgoing.placement.bridged { Write::default() } else { Write::brief() };
         let created = match create_or_settle(&self.cluster, of, &object, &write, how).await {
@@ -138,15 +144,22 @@ impl Session {
         Ok(created)
     }
 
-    fn circumstances(&self, target: &ObjectRef) -> Circumstances {
-        let new = target.namespace.as_ref().is_some_and(|name| self.found().new_namespaces.contains(name));
-        Circumstances { existing: self.existing, in_new_namespace: new }
+    fn circumstances(&self, outgoing: &Outgoing, object: &Value) -> Circumstances {
+        let namespace = outgoing.sending.target.namespace.as_ref();
+        let new = namespace.is_some_and(|name| self.found().new_namespaces.contains(name));
+        Circumstances { policy: self.policy(&outgoing.entry.resource, object), in_new_namespace: new }
     }
 
-    /// Whether an object that is there may be written over: one that was planned so, if there is a plan.
-    fn may_write(&self, target: &ObjectRef, live: &Value) -> bool {
+    /// Why an object must not be written, over `live` if it is there: it gives power that was not allowed
+    /// for, or, if there is a plan, is not as it was planned.
+    fn withheld(&self, target: &ObjectRef, powers: &[String], live: Option<&Value>) -> Option<Withheld> {
         let of = target.resource.group_kind();
-        self.as_planned.as_ref().is_none_or(|as_planned| as_planned(target, &state_of(&of, live)))
+        let raised = live.map_or(powers.to_vec(), |live| privilege::beyond(powers, &of, live));
+        if !raised.is_empty() {
+            return Some(Withheld::Powerful(raised));
+        }
+        let (as_planned, live) = (self.as_planned.as_ref()?, live?);
+        (!as_planned(target, &state_of(&of, live))).then_some(Withheld::Moved)
     }
 
     /// A server drops fields that a version does not have; that is not to go unnoticed.

@@ -16,6 +16,8 @@ use crate::point::{ObjectEntry, file_name};
 pub(super) enum Preparation {
     /// It is to be sent.
     Send(Box<Outgoing>),
+    /// It is not among what was chosen.
+    Unchosen,
     /// It is left out.
     Skip(Skipped),
     /// It cannot be restored.
@@ -56,9 +58,12 @@ impl Session {
                 return Ok(Preparation::Hindered(Hindered { object, reason, problem, not_served: false }));
             }
         };
+        if !self.chooses(of, entry.namespace.as_deref(), &captured) {
+            return Ok(Preparation::Unchosen);
+        }
         let name = read::name(&captured).to_owned();
         let object = ObjectRef { name, ..captured_ref(&entry) };
-        let sending = match prepare(of, captured, &self.mapping, &self.point.point.id) {
+        let sending = match prepare(of, captured, &self.terms.mapping, &self.point.point.id) {
             Prepared::Send(sending) => *sending,
             Prepared::Skip { reason } => {
                 return Ok(Preparation::Skip(Skipped { object, rule: SkipRule::NotSent, reason }));

@@ -27,6 +27,20 @@ pub(super) fn node_port_taken(target: &ObjectRef) -> Problem {
         .hint("free the port there and set it, or tell its clients")
 }
 
+/// Code and hint of what is not written because it gives power.
+pub(super) const POWERFUL: (&str, &str) =
+    ("restore.privileged", "look at it, and allow for it with --allow-privileged");
+
+/// What an object would do that nobody allowed for.
+pub(super) fn powerful(powers: &[String]) -> String {
+    format!("it was not written, because it {}", powers.join(", and "))
+}
+
+/// The same before anything is written.
+pub(super) fn would_be_powerful(powers: &[String]) -> String {
+    format!("it would not be written, because it {}", powers.join(", and "))
+}
+
 /// Anything else that the server remarked.
 pub(super) fn remarked(target: &ObjectRef, warning: &str) -> String {
     format!("{target}: the target's API server remarks: {warning}")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use holdfast_cluster::Cluster;
 use holdfast_model::RunId;
-use holdfast_model::restore::{Existing, Mapping};
+use holdfast_model::restore::Terms;
 use holdfast_vault::Repository;
 use holdfast_volume::mover::FileRestore;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +30,8 @@ pub struct RestoreRequest {
     pub run: RunId,
     /// Volumes that stand by at the target are handed to the application instead of new ones.
     pub standby: bool,
-    /// Other names at the target.
-    pub mapping: Mapping,
-    /// What to do about objects that are there and differ.
-    pub existing: Existing,
+    /// What of the point is restored, and how.
+    pub terms: Terms,
     /// Judges each object before it is written over; for restores of what a plan shows.
     pub as_planned: Option<AsPlanned>,
     /// Read back what was restored into volumes and compare it.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use holdfast_model::point::Point;
 use holdfast_model::restore::order::{self, LEVELS};
-use holdfast_model::restore::{Readiness, RestoreReport, VolumeResult};
-use holdfast_model::{GroupKind, Outcome, Problem};
+use holdfast_model::restore::{Readiness, RestoreReport, Terms, VolumeResult};
+use holdfast_model::{GroupKind, Outcome, Problem, ResourceType};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +103,7 @@ impl<'a> Walk<'a> {
     async fn level(&mut self, level: usize) -> Result<()> {
         let point = &self.session.point.point;
         let kinds = point.kinds.iter().filter(|kind| kind.objects > 0);
+        let kinds = kinds.filter(|kind| self.session.chooses_type(&kind.resource));
         if kinds.map(|kind| kind.resource.group_kind()).all(|kind| order::level(&kind) != level) {
             return self.session.owned(level).await;
         }
@@ -165,7 +166,7 @@ impl<'a> Walk<'a> {
             started: self.started,
             finished: self.request.clock.now(),
             ready_millis: all_ready.then(|| last.unwrap_or_else(|| millis(self.began.elapsed()))),
-            mapping: self.session.mapping.clone(),
+            terms: self.session.terms.clone(),
             kinds: total.kinds,
             objects: total.objects,
             volumes: self.volumes,
@@ -185,17 +186,20 @@ async fn settle(request: &RestoreRequest) -> Result<Vec<Problem>> {
 
 async fn open(request: &RestoreRequest) -> Result<Session> {
     let point = point::open(&request.repository, &request.point).await?;
-    let totals = totals(&point.point);
+    let totals = totals(&point.point, &request.terms);
     let tally = Tally::new(request.observer.clone(), request.on_object.clone(), totals);
     if let Some(note) = remarks::partial(&point.point) {
         tally.note(note);
     }
-    let how = (request.mapping.clone(), request.existing);
-    let mut session = Session::new(request.cluster.clone(), point, how, tally).await?;
+    let mut session = Session::new(request.cluster.clone(), point, request.terms.clone(), tally).await?;
     session.as_planned.clone_from(&request.as_planned);
     Ok(session)
 }
 
-fn totals(point: &Point) -> BTreeMap<holdfast_model::ResourceType, u64> {
+/// How many objects of each type there will be; unknown where single ones are chosen.
+fn totals(point: &Point, terms: &Terms) -> BTreeMap<ResourceType, u64> {
+    if !terms.selection.is_everything() {
+        return BTreeMap::new();
+    }
     point.kinds.iter().map(|kind| (kind.resource.clone(), kind.objects)).collect()
 }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use holdfast_cluster::Cluster;
-use holdfast_model::restore::{Existing, Mapping, order};
+use holdfast_model::restore::{Chooser, InvalidTerms, Policy, PolicyBook, Terms, order};
 use holdfast_model::{Problem, ResourceType};
+
+use serde_json::Value;
 
 use super::claims::Claims;
 use super::owners::Owners;
@@ -27,8 +29,9 @@ const OWNER_ROUNDS: usize = 8;
 pub(super) struct Session {
     pub(super) cluster: Cluster,
     pub(super) point: OpenPoint,
-    pub(super) mapping: Mapping,
-    pub(super) existing: Existing,
+    pub(super) terms: Terms,
+    chooser: Arc<Chooser>,
+    policies: PolicyBook,
     pub(super) as_planned: Option<AsPlanned>,
     pub(super) tally: Tally,
     pub(super) claims: Claims,
@@ -62,19 +65,17 @@ pub(super) enum Pass {
 }
 
 impl Session {
-    pub(super) async fn new(
-        cluster: Cluster,
-        point: OpenPoint,
-        (mapping, existing): (Mapping, Existing),
-        tally: Tally,
-    ) -> Result<Self> {
+    pub(super) async fn new(cluster: Cluster, point: OpenPoint, terms: Terms, tally: Tally) -> Result<Self> {
         let served = RwLock::new(Arc::new(Served::discover(&cluster).await?));
         let claims = Claims::of(&point.point);
+        let chooser = Arc::new(terms.selection.chooser().map_err(InvalidTerms::from)?);
+        let policies = terms.existing.book().map_err(InvalidTerms::from)?;
         Ok(Self {
             cluster,
             point,
-            mapping,
-            existing,
+            terms,
+            chooser,
+            policies,
             as_planned: None,
             tally,
             claims,
@@ -98,6 +99,38 @@ impl Session {
         Ok(())
     }
 
+    /// The objects of some of the types that are chosen, as far as their names tell.
+    pub(super) fn entries(
+        &self,
+        keep: impl Fn(&ResourceType) -> bool + Send + 'static,
+    ) -> impl Stream<Item = Result<ObjectEntry, Problem>> + Send + 'static {
+        let (of_types, of_names) = (Arc::clone(&self.chooser), Arc::clone(&self.chooser));
+        let entries = self.point.objects_of(move |of| of_types.takes_type(of) && keep(of));
+        entries.filter(move |entry| {
+            let may_be = entry.as_ref().map_or(true, |entry| {
+                let object = entry.object_ref();
+                let name = object.as_ref().map(|object| object.name.as_str());
+                of_names.may_take(&entry.resource, entry.namespace.as_deref(), name)
+            });
+            std::future::ready(may_be)
+        })
+    }
+
+    /// Whether an object of the point is among those that are restored.
+    pub(super) fn chooses(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
+        self.chooser.takes(of, namespace, object)
+    }
+
+    /// What is to be done if an object is there and differs.
+    pub(super) fn policy(&self, of: &ResourceType, object: &Value) -> Policy {
+        self.policies.of(of, object)
+    }
+
+    /// Whether any object of this type may be chosen.
+    pub(super) fn chooses_type(&self, of: &ResourceType) -> bool {
+        self.chooser.takes_type(of)
+    }
+
     /// Names of the CustomResourceDefinitions that are at the target and in the point.
     pub(super) fn definitions(&self) -> BTreeSet<String> {
         self.found().definitions.clone()
@@ -111,7 +144,7 @@ impl Session {
     /// Restores the objects of one level, and then those that waited for owners in it.
     pub(super) async fn level(&self, level: usize) -> Result<()> {
         let mine = move |of: &ResourceType| order::level(&of.group_kind()) == level;
-        self.all(self.point.objects_of(mine), Pass::First).await
+        self.all(self.entries(mine), Pass::First).await
     }
 
     /// Restores the objects that waited for owners of this level, owners before what they own.

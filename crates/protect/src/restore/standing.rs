@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use holdfast_cluster::{Cluster, kinds};
-use holdfast_model::restore::{Existing, Mapping, Prepared, prepare, read};
+use holdfast_model::restore::{Mapping, Prepared, Terms, prepare, read};
 use holdfast_model::{Problem, ResourceType};
 use holdfast_volume::handover::ClaimRestore;
 
@@ -22,8 +22,8 @@ pub(crate) async fn claims_of(
     point: OpenPoint,
     mapping: &Mapping,
 ) -> Result<(Vec<ClaimRestore>, Vec<Problem>)> {
-    let how = (mapping.clone(), Existing::Skip);
-    let session = Session::new(cluster.clone(), point, how, Tally::silent()).await?;
+    let terms = Terms { mapping: mapping.clone(), ..Terms::default() };
+    let session = Session::new(cluster.clone(), point, terms, Tally::silent()).await?;
     let claim = kinds::persistent_volume_claims().group_kind();
     let is_claim = move |of: &ResourceType| of.group_kind() == claim;
     let entries = session.point.objects_of(is_claim);

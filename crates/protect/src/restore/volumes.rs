@@ -145,12 +145,12 @@ fn restore_of(claim: &Claim, group: &Group) -> Result<ClaimRestore, Box<Problem>
 fn placement(pod: &Value) -> Placement {
     let selector = pod["nodeSelector"].as_object().into_iter().flatten();
     Placement {
-        node: None,
         node_selector: selector
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect(),
         node_affinity: pod["affinity"].get("nodeAffinity").cloned(),
         tolerations: pod["tolerations"].as_array().cloned().unwrap_or_default(),
+        ..Placement::default()
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is at the target already is not disturbed, and what differs is told.
 
 use holdfast_model::Outcome;
-use holdfast_model::restore::{Existing, Mapping, Verdict};
+use holdfast_model::restore::{Existing, Verdict};
 use holdfast_protect::restore::{RestoreRequest, restore};
 
-use crate::support::{Protected, admin, problems, sites};
+use crate::support::{Protected, admin, problems, sites, terms};
 
 const BANK: &str = "
 apiVersion: v1
@@ -67,9 +67,9 @@ async fn what_differs_is_named_and_replaced_only_when_asked() {
         .unwrap();
     assert_eq!(live, "2.0", "nothing was changed");
 
-    let mapping = Mapping::parse(&["bank=bank-1"], &[]).unwrap();
+    let terms = terms(&["bank=bank-1"], Existing::Replace);
     let request = bank.request(&target).await;
-    let third = restore(RestoreRequest { mapping, existing: Existing::Update, ..request }).await.unwrap();
+    let third = restore(RestoreRequest { terms, ..request }).await.unwrap();
     assert_eq!(third.outcome, Outcome::Completed, "{}", problems(&third));
     assert_eq!(third.count(Verdict::Updated), 3, "{:?}", third.objects);
     let live =

@@ -15,3 +15,4 @@ mod hostile;
 mod plan;
 mod scale;
 mod support;
+mod terms;

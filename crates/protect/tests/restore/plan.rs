@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use holdfast_cluster::{Cluster, Connect};
 use holdfast_model::Outcome;
 use holdfast_model::restore::plan::{Plan, Planned, SkipRule, Verdict, VerdictKind};
-use holdfast_model::restore::{Existing, Mapping, Verdict as Done};
+use holdfast_model::restore::{Existing, Verdict as Done};
 use holdfast_model::scope::{ClusterScope, Scope};
 use holdfast_protect::restore::{DryRuns, PlanRequest, RestoreRequest, plan, restore};
 use holdfast_testbed::Site;
 use serde_json::{Value, json};
 
-use crate::support::{Protected, admin, problems, sites};
+use crate::support::{Protected, admin, problems, sites, terms};
 
 const BANK: &str = "
 apiVersion: v1
@@ -70,7 +70,7 @@ struct How<'a> {
     dry_runs: DryRuns,
 }
 
-const PLAIN: How<'static> = How { namespaces: &[], existing: Existing::Skip, dry_runs: DryRuns::Sampled };
+const PLAIN: How<'static> = How { namespaces: &[], existing: Existing::None, dry_runs: DryRuns::Sampled };
 
 /// A plan, and every object of it.
 async fn planned(of: &Protected, target: &Cluster, how: How<'_>) -> (Plan, Vec<Planned>) {
@@ -82,8 +82,7 @@ async fn planned(of: &Protected, target: &Cluster, how: How<'_>) -> (Plan, Vec<P
         repository: request.repository,
         point: request.point,
         movers: false,
-        mapping: Mapping::parse(how.namespaces, &[]).unwrap(),
-        existing: how.existing,
+        terms: terms(how.namespaces, how.existing),
         dry_runs: how.dry_runs,
         clock: request.clock,
         observer: request.observer,
@@ -216,7 +215,7 @@ async fn what_was_changed_is_named(b: &Site, bank: &Protected, target: &Cluster,
         assert!(reason(found(&all, object)).contains("left as it is"));
     }
 
-    let update = How { namespaces: names, existing: Existing::Update, ..PLAIN };
+    let update = How { namespaces: names, existing: Existing::Replace, ..PLAIN };
     let (changing, all) = planned(bank, target, update).await;
     assert_eq!(changing.outcome, Outcome::Completed, "{:?}", told(&changing.objects));
     let named: Vec<String> = changing
@@ -248,9 +247,9 @@ async fn what_was_changed_is_named(b: &Site, bank: &Protected, target: &Cluster,
     assert!(!whole.contains("0815") && !whole.contains("MDgxNQ") && !whole.contains("NDcxMQ"), "{whole}");
     assert_eq!(versions(b, "giro-1").await, before, "a plan has written something");
 
-    let mapping = Mapping::parse(names, &[]).unwrap();
+    let terms = terms(names, Existing::Replace);
     let request = bank.request(target).await;
-    let done = restore(RestoreRequest { mapping, existing: Existing::Update, ..request }).await.unwrap();
+    let done = restore(RestoreRequest { terms, ..request }).await.unwrap();
     assert_eq!(done.outcome, Outcome::Completed, "{}", problems(&done));
     assert_eq!((done.count(Done::Updated), done.count(Done::Created)), (3, 1), "{:?}", done.objects);
     let (after, _) = planned(bank, target, How { namespaces: names, ..PLAIN }).await;

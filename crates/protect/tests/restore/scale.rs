@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use holdfast_cluster::{Cluster, Write, kinds};
 use holdfast_model::Outcome;
-use holdfast_model::restore::{Mapping, Verdict};
+use holdfast_model::restore::{Existing, Verdict};
 use holdfast_protect::restore::{RestoreRequest, restore};
 use serde_json::{Value, json};
 
-use crate::support::{Protected, admin, problems, sites};
+use crate::support::{Protected, admin, problems, sites, terms};
 
 const AT_ONCE: usize = 32;
 
@@ -46,9 +46,9 @@ async fn round_trip(count: usize) {
     let captured = began.elapsed();
     assert_eq!(point.outcome, Outcome::Completed, "{:?}", point.problems);
     let request = crowd.request(&cluster).await;
-    let mapping = Mapping::parse(&[format!("{name}={copy}")], &[]).unwrap();
+    let terms = terms(&[&format!("{name}={copy}")], Existing::None);
     let began = Instant::now();
-    let report = restore(RestoreRequest { mapping, wait_ready: Duration::ZERO, ..request }).await.unwrap();
+    let report = restore(RestoreRequest { terms, wait_ready: Duration::ZERO, ..request }).await.unwrap();
     let restored = began.elapsed();
     println!(
         "{count} secrets: created in {created:.2?}, captured in {captured:.2?}, restored in {restored:.2?}"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_cluster::{Cluster, Connect};
 use holdfast_model::manifest::ApplicationSpec;
 use holdfast_model::point::Point;
-use holdfast_model::restore::{Existing, Mapping, RestoreReport, Verdict};
+use holdfast_model::restore::{Existing, Mapping, RestoreReport, Terms, Verdict};
 use holdfast_model::scope::Scope;
 use holdfast_model::{AppId, Epoch, PointId, RunId, TenantId};
 use holdfast_protect::backup::{Application, BackupRequest, backup};
@@ -48,6 +48,12 @@ fn random() -> [u8; 3] {
     static COUNT: AtomicU32 = AtomicU32::new(1);
     let [a, b, c, _] = COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes();
     [c, b, a]
+}
+
+/// With namespaces mapped, and whatever power objects give.
+pub fn terms(namespaces: &[&str], existing: Existing) -> Terms {
+    let mapping = Mapping::parse(namespaces, &[]).unwrap();
+    Terms { mapping, existing: existing.into(), allow_privileged: true, ..Terms::default() }
 }
 
 /// One application with a repository of its own.
@@ -110,8 +116,7 @@ impl Protected {
             point: points.newest().unwrap().clone(),
             movers: None,
             run: RunId::new(SystemClock.now(), random()),
-            mapping: Mapping::default(),
-            existing: Existing::Skip,
+            terms: Terms { allow_privileged: true, ..Terms::default() },
             as_planned: None,
             verify: false,
             wait_ready: Duration::from_secs(60),
@@ -127,8 +132,8 @@ impl Protected {
 
     /// Restores the newest point with namespaces mapped.
     pub async fn restore(&self, cluster: &Cluster, namespaces: &[&str]) -> RestoreReport {
-        let mapping = Mapping::parse(namespaces, &[]).unwrap();
-        restore(RestoreRequest { mapping, ..self.request(cluster).await }).await.unwrap()
+        let terms = terms(namespaces, Existing::None);
+        restore(RestoreRequest { terms, ..self.request(cluster).await }).await.unwrap()
     }
 }
 

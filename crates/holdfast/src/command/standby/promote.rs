@@ -24,12 +24,10 @@ impl Promote {
     }
 
     async fn promote(&self, session: &Session, cancel: CancellationToken) -> anyhow::Result<RestoreReport> {
-        let mapping = self.order.mapping()?;
+        let terms = self.order.terms()?;
         let chosen = session.find_point(&self.order.point).await?;
         let chosen = if self.order.point.is_latest() { self.whole(session, chosen).await? } else { chosen };
-        self.order
-            .restore_chosen(session, chosen, (mapping, self.order.existing()), Origin::Standby, cancel)
-            .await
+        self.order.restore_chosen(session, chosen, terms, Origin::Standby, cancel).await
     }
 
     /// The newest point that is there whole, or the newest of all.

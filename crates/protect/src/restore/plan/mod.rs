@@ -34,8 +34,8 @@ mod walk;
 use std::sync::Arc;
 
 use holdfast_cluster::Cluster;
+use holdfast_model::restore::Terms;
 use holdfast_model::restore::plan::{Plan, Planned};
-use holdfast_model::restore::{Existing, Mapping};
 use holdfast_vault::Repository;
 
 use crate::error::Result;
@@ -66,10 +66,8 @@ pub struct PlanRequest {
     pub point: PointSummary,
     /// Whether the restore could bring the data of claims.
     pub movers: bool,
-    /// Other names at the target.
-    pub mapping: Mapping,
-    /// What would be done about objects that are there and differ.
-    pub existing: Existing,
+    /// What of the point would be restored, and how.
+    pub terms: Terms,
     /// Which objects are put to the API server.
     pub dry_runs: DryRuns,
     /// Tells the time.

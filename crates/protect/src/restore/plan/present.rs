@@ -11,7 +11,7 @@ use super::refusal::{self, cannot, is_fatal_to_all};
 use super::walk::Planner;
 use crate::error::Result;
 use crate::restore::comparison::{
-    Addition, Circumstances, Comparison, Decision, Differing, Settled, Trial, compare, decide,
+    Addition, Circumstances, Comparison, Decision, Differing, Proposal, Settled, Trial, compare, decide,
 };
 use crate::restore::outgoing::Outgoing;
 
@@ -21,7 +21,7 @@ impl Planner<'_> {
         let of = &outgoing.placement.of;
         let mut desired = outgoing.sending.object.clone();
         desired["apiVersion"] = Value::from(of.api_version());
-        match compare(of, &desired, live, self.circumstances()) {
+        match compare(of, &desired, live, self.circumstances(outgoing)) {
             Comparison::Settled(settled) => Ok(self.left(outgoing, settled, SkipRule::DescribesTarget)),
             Comparison::Lacks(addition, _) => self.completed(place, outgoing, live, &addition).await,
             Comparison::Differs(differing) => {
@@ -31,8 +31,12 @@ impl Planner<'_> {
     }
 
     /// In a namespace that the restore would create, nothing is there to be judged.
-    fn circumstances(&self) -> Circumstances {
-        Circumstances { existing: self.request.existing, in_new_namespace: false }
+    fn circumstances(&self, outgoing: &Outgoing) -> Circumstances {
+        let Outgoing { entry, sending, .. } = outgoing;
+        Circumstances {
+            policy: self.session.policy(&entry.resource, &sending.object),
+            in_new_namespace: false,
+        }
     }
 
     async fn differing(
@@ -43,7 +47,11 @@ impl Planner<'_> {
         differing: Differing,
     ) -> Result<Verdict> {
         let of = &outgoing.placement.of;
-        let shape = Shape::of(&differing.replacement).with(&differing.changes);
+        let shape = Shape::of(differing.proposal.object()).with(&differing.changes);
+        let write = match &differing.proposal {
+            Proposal::Merge(_) => Write::Patch,
+            Proposal::Replace(_) => Write::Update,
+        };
         let dry_run = async {
             let tried = differing.try_out(&self.request.cluster, of, desired, live).await;
             Ok(match tried {
@@ -52,20 +60,21 @@ impl Planner<'_> {
                 Err(error) => Asked { as_sent: false, reply: Err(error) },
             })
         };
-        let asked = place.ask(&self.findings, (Write::Update, shape), dry_run).await?;
+        let asked = place.ask(&self.findings, (write, shape), dry_run).await?;
         let trial = match asked {
             Some(Ok(trial)) => trial,
             Some(Err(error)) => return Ok(cannot(&error)),
             // Others of its shape would change just where they differ.
-            None => Trial { changes: differing.changes, warnings: Vec::new(), refusal: None },
+            None => Trial { changes: differing.changes, warnings: Vec::new(), refusal: None, conflict: None },
         };
-        match decide(of, live, (trial.changes, trial.warnings), self.circumstances()) {
+        let tried = (trial.changes, trial.warnings, trial.conflict.as_deref());
+        match decide(of, live, tried, self.circumstances(outgoing)) {
             Decision::Leave(settled) => Ok(self.left(outgoing, settled, SkipRule::MadeByController)),
-            Decision::Replace(settled) => {
+            Decision::Change(settled) => {
                 if let Some(error) = trial.refusal {
                     return Ok(refusal::verdict(&self.findings, &error));
                 }
-                if let Some(lacking) = self.lacking_right(place, Write::Update, of).await? {
+                if let Some(lacking) = self.lacking_right(place, write, of).await? {
                     return Ok(lacking);
                 }
                 self.remarks(outgoing, &settled.warnings);
@@ -103,7 +112,7 @@ impl Planner<'_> {
 
     /// An object that would be left as it is; `rule` is whose it is, if it is not ours to change.
     fn left(&self, outgoing: &Outgoing, settled: Settled, rule: SkipRule) -> Verdict {
-        let Settled { verdict, reason, changes, warnings } = settled;
+        let Settled { verdict, reason, changes, warnings, .. } = settled;
         let difference = back(changes);
         match verdict {
             Done::Kept => Verdict::Skip { rule, reason, difference },
@@ -119,12 +128,14 @@ impl Planner<'_> {
     }
 }
 
-/// Whether the server would change just the places at which the two differ, and said nothing to it.
+/// Whether the server would change just the places at which the two differ, and said nothing to it. Who
+/// manages what is different from object to object, so a merge is asked for each.
 fn is_as_sent(trial: &Trial, differing: &Differing) -> bool {
     let places = |changes: &[Change]| -> Vec<(String, _)> {
         changes.iter().map(|change| (change.path.clone(), change.kind)).collect()
     };
     trial.refusal.is_none()
+        && matches!(differing.proposal, Proposal::Replace(_))
         && trial.warnings.is_empty()
         && places(&trial.changes) == places(&differing.changes)
 }
@@ -146,10 +157,11 @@ mod tests {
     }
 
     fn as_sent(changes: &[&str], warnings: &[&str]) -> bool {
-        let differing = Differing { replacement: Value::Null, changes: vec![change("data.a")] };
+        let differing =
+            Differing { proposal: Proposal::Replace(Value::Null), changes: vec![change("data.a")] };
         let changes = changes.iter().map(|path| change(path)).collect();
         let warnings = warnings.iter().map(|text| (*text).to_owned()).collect();
-        is_as_sent(&Trial { changes, warnings, refusal: None }, &differing)
+        is_as_sent(&Trial { changes, warnings, refusal: None, conflict: None }, &differing)
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt;
 use holdfast_cluster::{RawObject, kinds};
-use holdfast_model::ResourceType;
 use holdfast_model::restore::order::{self, LEVELS};
 use holdfast_model::restore::plan::{Plan, Planned, Verdict};
 use holdfast_model::restore::{privilege, reverter};
+use holdfast_model::{Problem, ResourceType};
 use serde_json::Value;
 
 use super::PlanRequest;
@@ -65,8 +65,7 @@ pub(super) async fn plan(request: &PlanRequest) -> Result<Plan> {
         outcome: found.outcome,
         started,
         finished: request.clock.now(),
-        mapping: request.mapping.clone(),
-        existing: request.existing,
+        terms: request.terms.clone(),
         levels: found.levels,
         objects: found.objects,
         waiting: found.waiting,
@@ -85,8 +84,8 @@ impl<'a> Planner<'a> {
         if let Some(note) = remarks::partial(&point.point) {
             findings.note(note);
         }
-        let how = (request.mapping.clone(), request.existing);
-        let session = Session::new(request.cluster.clone(), point, how, Tally::silent()).await?;
+        let terms = request.terms.clone();
+        let session = Session::new(request.cluster.clone(), point, terms, Tally::silent()).await?;
         let rooms = Rooms::new(request.cluster.clone());
         let (held, grounds) = (HeldClaims::default(), Mutex::default());
         Ok(Self { request, session, rooms, findings, held, grounds })
@@ -95,7 +94,8 @@ impl<'a> Planner<'a> {
     /// The types of a level that the point holds objects of.
     fn types(&self, level: usize) -> impl Iterator<Item = &ResourceType> {
         let kinds = self.session.point.point.kinds.iter().filter(|kind| kind.objects > 0);
-        kinds.map(|kind| &kind.resource).filter(move |of| order::level(&of.group_kind()) == level)
+        let types = kinds.map(|kind| &kind.resource).filter(|of| self.session.chooses_type(of));
+        types.filter(move |of| order::level(&of.group_kind()) == level)
     }
 
     async fn level(&self, level: usize) -> Result<()> {
@@ -113,7 +113,7 @@ impl<'a> Planner<'a> {
     /// The objects of one type, directory by directory: those of a namespace follow each other.
     async fn of_type(&self, of: &ResourceType, level: usize) -> Result<()> {
         let wanted = of.clone();
-        let mut entries = std::pin::pin!(self.session.point.objects_of(move |found| *found == wanted));
+        let mut entries = std::pin::pin!(self.session.entries(move |found| *found == wanted));
         let mut directory: Option<Remaining> = None;
         while let Some(entry) = entries.next().await {
             let entry = match entry {
@@ -127,7 +127,7 @@ impl<'a> Planner<'a> {
                 self.directory(full, level).await?;
             }
             let open = directory.get_or_insert_with(|| Remaining::new(of.clone(), entry.namespace.clone()));
-            open.push(entry, &self.request.mapping);
+            open.push(entry, &self.request.terms.mapping);
         }
         match directory {
             Some(last) => self.directory(last, level).await,
@@ -197,6 +197,7 @@ impl<'a> Planner<'a> {
         let (of, bytes) = (entry.resource.clone(), json.len() as u64);
         let live = live.get(&entry.path).map(parsed).transpose()?;
         let planned = match self.session.preparation(entry, &json).await? {
+            Preparation::Unchosen => return Ok(None),
             Preparation::Skip(skipped) => {
                 let verdict =
                     Verdict::Skip { rule: skipped.rule, reason: skipped.reason, difference: Vec::new() };
@@ -243,8 +244,15 @@ impl<'a> Planner<'a> {
         let mut planned = place.planned(outgoing.sending.target.clone(), verdict);
         if planned.verdict.kind().writes() {
             let desired = &outgoing.sending.object;
-            planned.privilege = privilege::privileges(&place.of.group_kind(), desired);
-            planned.may_revert = reverter::reverters(live.unwrap_or(desired), &outgoing.sending.owners);
+            let powers = privilege::raised(&place.of.group_kind(), desired, live);
+            if powers.is_empty() || self.request.terms.allow_privileged {
+                planned.may_revert = reverter::reverters(live.unwrap_or(desired), &outgoing.sending.owners);
+            } else {
+                let (code, hint) = remarks::POWERFUL;
+                planned.verdict =
+                    Verdict::cannot(Problem::new(code, "", remarks::would_be_powerful(&powers)).hint(hint));
+            }
+            planned.privilege = powers;
         }
         if let (Some(live), Some(_)) = (live, &self.request.on_object) {
             planned.live = Some(state_of(&place.of.group_kind(), live));
@@ -274,7 +282,7 @@ impl<'a> Planner<'a> {
 
     async fn place(&self, remaining: &Remaining, level: usize) -> Result<Place> {
         let namespace = remaining.namespace().as_deref();
-        let namespace = namespace.map(|name| self.request.mapping.namespace(name).to_owned());
+        let namespace = namespace.map(|name| self.request.terms.mapping.namespace(name).to_owned());
         let ground = match &namespace {
             None => Ground::Cluster,
             Some(name) if self.findings.promises_namespace(name) => Ground::Promised,

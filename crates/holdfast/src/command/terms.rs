@@ -1,0 +1,77 @@
+//! What of a point is restored and how, as it is given on the command line.
+
+use clap::{Args, ValueEnum};
+use holdfast_model::restore::{Layer, Policies, Selection, Terms};
+
+use super::mapping::MappingArgs;
+use crate::error::Error;
+
+/// What is restored, under which names, and what it may do to what is there.
+#[derive(Debug, Args)]
+pub(super) struct TermsArgs {
+    #[command(flatten)]
+    names: MappingArgs,
+
+    /// What to do about objects that are there and differ: none (leave and name them), merge (apply what the point has, and force nothing), replace (make them as in the point); KIND=WHAT or KIND:LABELS=WHAT for some, the last that matches decides
+    #[arg(long, value_name = "[KIND[:LABELS]=]WHAT")]
+    existing: Vec<String>,
+
+    /// Write objects that give power over the cluster or its nodes, too: bindings of roles, webhooks, privileged pods
+    #[arg(long)]
+    allow_privileged: bool,
+
+    /// Only these namespaces of the point, globs allowed; a leading ! leaves out
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', help_heading = SELECTION)]
+    namespaces: Vec<String>,
+
+    /// Only these kinds: secrets, Deployment, deployments.apps, *.istio.io; a leading ! leaves out
+    #[arg(long, value_name = "KIND", value_delimiter = ',', help_heading = SELECTION)]
+    kinds: Vec<String>,
+
+    /// Only objects with these labels, as kubectl has it
+    #[arg(short = 'l', long, value_name = "LABELS", default_value = "", hide_default_value = true, help_heading = SELECTION)]
+    selector: String,
+
+    /// Only this object, globs allowed; may be given several times
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME", help_heading = SELECTION)]
+    only: Vec<String>,
+
+    /// Objects of namespaces, of the cluster (definitions, cluster roles, classes), or both
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH", help_heading = SELECTION)]
+    layer: Which,
+}
+
+const SELECTION: &str = "A part of the point";
+
+/// [`Layer`] on the command line.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Which {
+    #[default]
+    Both,
+    Namespaced,
+    Cluster,
+}
+
+impl TermsArgs {
+    pub(super) fn terms(&self) -> anyhow::Result<Terms> {
+        let selection = Selection {
+            namespaces: self.namespaces.clone(),
+            kinds: self.kinds.clone(),
+            labels: self.selector.clone(),
+            objects: self.only.clone(),
+            layer: match self.layer {
+                Which::Both => Layer::Both,
+                Which::Namespaced => Layer::Namespaced,
+                Which::Cluster => Layer::Cluster,
+            },
+        };
+        selection.chooser().map_err(usage)?;
+        let existing = Policies::parse(&self.existing).map_err(usage)?;
+        let mapping = self.names.mapping()?;
+        Ok(Terms { selection, mapping, existing, allow_privileged: self.allow_privileged })
+    }
+}
+
+fn usage(invalid: impl std::fmt::Display) -> Error {
+    Error::Usage { what: invalid.to_string(), hint: "see --help of the command" }
+}
