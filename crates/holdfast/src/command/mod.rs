@@ -24,6 +24,7 @@ pub(crate) mod standby;
 pub(crate) mod sweep;
 mod terms;
 pub(crate) mod vault;
+pub(crate) mod verify;
 mod version;
 pub(crate) mod volume;
 
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Point(point::Command),
     /// Make an application run again from a recovery point, on any cluster
     Restore(restore::Restore),
+    /// Say whether a cluster has what a recovery point holds, object by object
+    Verify(verify::Verify),
     /// Keep the volumes of an application ready at another cluster, and take over there
     #[command(subcommand)]
     Standby(standby::Command),
@@ -80,6 +83,7 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Points(command) => command.run(session),
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
+        Command::Verify(command) => command.run(session),
         Command::Volume(command) => command.run(session),
         Command::Files(command) => command.run(session),
         Command::Rbac(command) => command.run(session),

@@ -20,6 +20,13 @@ pub(super) struct TermsArgs {
     #[arg(long)]
     allow_privileged: bool,
 
+    #[command(flatten)]
+    selection: SelectionArgs,
+}
+
+/// Which objects of a point.
+#[derive(Debug, Args)]
+pub(super) struct SelectionArgs {
     /// Only these namespaces of the point, globs allowed; a leading ! leaves out
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', help_heading = SELECTION)]
     namespaces: Vec<String>,
@@ -54,6 +61,15 @@ enum Which {
 
 impl TermsArgs {
     pub(super) fn terms(&self) -> anyhow::Result<Terms> {
+        let selection = self.selection.selection()?;
+        let existing = Policies::parse(&self.existing).map_err(usage)?;
+        let mapping = self.names.mapping()?;
+        Ok(Terms { selection, mapping, existing, allow_privileged: self.allow_privileged })
+    }
+}
+
+impl SelectionArgs {
+    pub(super) fn selection(&self) -> anyhow::Result<Selection> {
         let selection = Selection {
             namespaces: self.namespaces.clone(),
             kinds: self.kinds.clone(),
@@ -66,9 +82,7 @@ impl TermsArgs {
             },
         };
         selection.chooser().map_err(usage)?;
-        let existing = Policies::parse(&self.existing).map_err(usage)?;
-        let mapping = self.names.mapping()?;
-        Ok(Terms { selection, mapping, existing, allow_privileged: self.allow_privileged })
+        Ok(selection)
     }
 }
 

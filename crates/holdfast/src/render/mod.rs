@@ -14,6 +14,7 @@ pub(crate) mod diff;
 pub(crate) mod plan;
 pub(crate) mod point;
 pub(crate) mod restore;
+pub(crate) mod verification;
 
 /// How many lines of one sort a summary shows before it says how many more there are.
 pub(crate) const SHOWN: usize = 20;

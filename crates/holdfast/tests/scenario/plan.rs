@@ -83,6 +83,13 @@ fn a_restore_is_shown_before_and_after_it_is_made() {
         let own = rule == "describes-target" && object["plural"] == "namespaces";
         assert!(["not-sent", "left-to-owner"].contains(&rule) || own, "{skipped:#}");
     }
+    let verified = program.ok(&["verify", LATEST, "--against", "b", "-o", "json"]).json();
+    assert_eq!(
+        (&verified["outcome"], &verified["deviating"]),
+        (&"Completed".into(), &0.into()),
+        "{verified:#}"
+    );
+    assert!(verified["identical"].as_u64() > Some(15), "{verified:#}");
     assert_eq!(versions(&at_b), before, "a plan has written something");
 
     changes_are_shown(&program, &at_b);
@@ -105,6 +112,14 @@ fn changes_are_shown(program: &Program, at_b: &Shop<'_>) {
     let left = plan(program, 3, &[]);
     assert_eq!(named(&left, "conflict"), changed);
     assert_eq!(count(&left, "create"), 1, "{left:#}");
+    let verified = program.expect(3, &["verify", LATEST, "--against", "b", "-o", "json"]).json();
+    let deviating = |kind: &str| {
+        let all = verified["deviations"].as_array().unwrap().iter();
+        all.filter(|one| one["kind"] == kind).count()
+    };
+    assert_eq!((deviating("differs"), deviating("missing")), (4, 1), "{verified:#}");
+    let only = ["verify", LATEST, "--against", "b", "--kinds", "services", "-o", "json"];
+    assert_eq!(program.ok(&only).json()["deviating"], 0);
     let shown = program
         .ok(&[
             "restore",

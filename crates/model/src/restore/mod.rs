@@ -26,6 +26,7 @@ pub mod selection;
 pub mod shape;
 pub mod skip;
 pub mod terms;
+pub mod verification;
 
 pub use difference::{Change, ChangeKind, differences};
 pub use mapping::{InvalidMapping, Mapping};
@@ -38,3 +39,4 @@ pub use report::{
 };
 pub use selection::{Chooser, InvalidSelection, Layer, Selection};
 pub use terms::{InvalidTerms, Terms};
+pub use verification::Verification;

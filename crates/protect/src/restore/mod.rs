@@ -39,6 +39,7 @@ mod source;
 mod standing;
 mod state;
 mod tally;
+mod verify;
 mod volumes;
 
 use holdfast_model::GroupKind;
@@ -53,6 +54,7 @@ pub use run::restore;
 pub(crate) use standing::claims_of;
 pub use state::AsPlanned;
 pub use tally::OnObject;
+pub use verify::{VerifyRequest, verify};
 
 /// Places that were sent and are not in what the server stored.
 fn removed_paths(of: &GroupKind, sent: &Value, stored: &Value) -> Vec<String> {
