@@ -74,7 +74,8 @@ impl Pair {
 
 /// The volume is half filled at a node that is gone: that is told, and the same restore completes it.
 #[test]
-fn a_node_that_dies_under_the_mover_of_a_restore_is_named() {
+#[ignore = "long: a node has to be missed"]
+fn long_a_node_that_dies_under_the_mover_of_a_restore_is_named() {
     let shared = Stand::get();
     let mut pair = Pair::start(shared, "filling");
     pair.program.ok(&["backup", "filling", "--context", "filling"]);
@@ -98,14 +99,16 @@ fn a_node_that_dies_under_the_mover_of_a_restore_is_named() {
 
 /// A snapshot does not change, so another mover reads it on at a node that lives.
 #[test]
-fn a_node_that_dies_under_the_mover_of_a_snapshot_is_left_for_another() {
+#[ignore = "long: a node has to be missed"]
+fn long_a_node_that_dies_under_the_mover_of_a_snapshot_is_left_for_another() {
     let shared = Stand::get();
     let mut pair = Pair::start(shared, "reading");
     let mut run = pair.dies_under(shared, &["backup", "reading", "--context", "reading", "-o", "json"]);
     assert_eq!(run.wait().expect("it ends").code(), Some(0), "Completed; see the evidence of `reading`");
     let point = pair.program.ok(&["points", "reading", "-o", "json"]).json();
     assert_eq!(point.as_array().map(Vec::len), Some(1), "{point:#}");
-    let check = pair.program.restic("reading", &["check", "--read-data"]);
+    // Whether the mover at the dead node still works nobody knows, so its lock stays until it is stale.
+    let check = pair.program.restic("reading", &["check", "--read-data", "--no-lock"]);
     assert!(check.stdout.contains("no errors were found"), "{check:#?}");
     // What the dead node holds goes when it is back.
     shared.block_on(pair.site.start_node(1)).expect("the node is back");
