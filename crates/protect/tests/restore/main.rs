@@ -12,7 +12,9 @@ mod existing;
 #[path = "../support/files.rs"]
 mod files;
 mod hostile;
+mod namespaces;
 mod plan;
+mod ports;
 mod scale;
 mod support;
 mod terms;
