@@ -35,7 +35,8 @@ fn manifest(place: &str, document: &str) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn parse<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
+/// Reads a file of one document.
+pub(crate) fn parse<T: DeserializeOwned>(place: &str, text: &str) -> Result<T> {
     serde_saphyr::from_str(text)
         .map_err(|error| Error::Unreadable { place: place.to_owned(), reason: error.to_string() })
 }

@@ -159,8 +159,10 @@ pub fn keep(telling: &Telling, stage: Stage, holdfast: &Program) -> Result<()> {
         s3.secret_key()
     ));
     telling.command(&format!("{} points shop", holdfast.shown()));
-    telling
-        .command(&format!("{} restore shop/latest --to b --namespace-map shop=shop-copy", holdfast.shown()));
+    telling.command(&format!(
+        "{} restore shop/latest --to b --namespace-map shop=shop-copy --allow-privileged",
+        holdfast.shown()
+    ));
     telling.command(&format!(
         "eval \"$({} vault restic-env shop)\" && {} snapshots",
         holdfast.shown(),

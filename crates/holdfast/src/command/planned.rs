@@ -28,6 +28,7 @@ fn agrees(order: &Order, header: &Header, file: &Path) -> anyhow::Result<()> {
         !said.mapping.is_empty() && said.mapping != planned.mapping,
         !said.existing.is_default() && said.existing != planned.existing,
         !said.selection.is_everything() && said.selection != planned.selection,
+        !said.modifiers.is_empty() && said.modifiers != planned.modifiers,
         said.allow_privileged && !planned.allow_privileged,
     ];
     if contradicts.contains(&true) {

@@ -1,16 +1,22 @@
 //! What of a point is restored and how, as it is given on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
-use holdfast_model::restore::{Layer, Policies, Selection, Terms};
+use holdfast_model::restore::{Layer, Modifier, Modifiers, Policies, Selection, Terms};
 
 use super::mapping::MappingArgs;
 use crate::error::Error;
+use crate::yaml;
 
 /// What is restored, under which names, and what it may do to what is there.
 #[derive(Debug, Args)]
 pub(super) struct TermsArgs {
     #[command(flatten)]
     names: MappingArgs,
+
+    #[command(flatten)]
+    modifiers: ModifierArgs,
 
     /// What to do about objects that are there and differ: none (leave and name them), merge (apply what the point has, and force nothing), replace (make them as in the point); KIND=WHAT or KIND:LABELS=WHAT for some, the last that matches decides
     #[arg(long, value_name = "[KIND[:LABELS]=]WHAT")]
@@ -64,7 +70,28 @@ impl TermsArgs {
         let selection = self.selection.selection()?;
         let existing = Policies::parse(&self.existing).map_err(usage)?;
         let mapping = self.names.mapping()?;
-        Ok(Terms { selection, mapping, existing, allow_privileged: self.allow_privileged })
+        let modifiers = self.modifiers.modifiers()?;
+        Ok(Terms { selection, mapping, modifiers, existing, allow_privileged: self.allow_privileged })
+    }
+}
+
+/// Other changes to objects.
+#[derive(Debug, Args)]
+pub(super) struct ModifierArgs {
+    /// Change objects as the modifiers of this file say: a YAML list of `select` with `patch` (RFC 6902) or `merge` (RFC 7386); may be given several times
+    #[arg(long, value_name = "FILE")]
+    modify: Vec<PathBuf>,
+}
+
+impl ModifierArgs {
+    pub(super) fn modifiers(&self) -> anyhow::Result<Vec<Modifier>> {
+        let mut all: Vec<Modifier> = Vec::new();
+        for path in &self.modify {
+            let text = std::fs::read_to_string(path).map_err(|error| Error::file("read", path, error))?;
+            all.extend(yaml::parse::<Vec<Modifier>>(&path.display().to_string(), &text)?);
+        }
+        Modifiers::new(&all).map_err(usage)?;
+        Ok(all)
     }
 }
 

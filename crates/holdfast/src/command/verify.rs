@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use holdfast_model::Outcome;
-use holdfast_model::restore::{Mapping, Selection, Verification};
+use holdfast_model::restore::{Terms, Verification};
 use holdfast_protect::restore::{VerifyRequest, verify};
 
 use super::mapping::MappingArgs;
-use super::terms::SelectionArgs;
+use super::terms::{ModifierArgs, SelectionArgs};
 use crate::points::PointRef;
 use crate::progress::run::observer;
 use crate::runs::SystemClock;
@@ -31,6 +31,9 @@ pub(crate) struct Verify {
     names: MappingArgs,
 
     #[command(flatten)]
+    modifiers: ModifierArgs,
+
+    #[command(flatten)]
     selection: SelectionArgs,
 
     /// Show the values that differ, and not only where
@@ -40,26 +43,27 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
-        let (selection, mapping) = (self.selection.selection()?, self.names.mapping()?);
-        let found = interrupt::query(async || self.compare(session, selection, mapping).await)?;
+        let terms = Terms {
+            selection: self.selection.selection()?,
+            mapping: self.names.mapping()?,
+            modifiers: self.modifiers.modifiers()?,
+            ..Terms::default()
+        };
+        let found = interrupt::query(async || self.compare(session, terms).await)?;
         session.output.show(&found, |view| render::verification::verification(&found, self.diff, view))?;
         Ok(found.outcome)
     }
 
-    async fn compare(
-        &self,
-        session: &Session,
-        selection: Selection,
-        mapping: Mapping,
-    ) -> anyhow::Result<Verification> {
+    async fn compare(&self, session: &Session, terms: Terms) -> anyhow::Result<Verification> {
         let chosen = session.find_point(&self.point).await?;
         let target = session.open_cluster(Some(&self.against)).await?;
         let request = VerifyRequest {
             cluster: target.cluster,
             repository: chosen.repository,
             point: chosen.summary,
-            selection,
-            mapping,
+            selection: terms.selection,
+            mapping: terms.mapping,
+            modifiers: terms.modifiers,
             clock: Arc::new(SystemClock),
             observer: observer(session),
         };

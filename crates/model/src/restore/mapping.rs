@@ -1,4 +1,7 @@
-//! Other names at the target: namespaces, storage classes and access modes, wherever an object means one.
+//! Other names at the target: namespaces, classes, access modes, images, hosts and nodes, wherever an object means
+//! one.
+
+mod rewrite;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +21,15 @@ pub struct Mapping {
     namespaces: BTreeMap<String, String>,
     storage_classes: BTreeMap<String, String>,
     access_modes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    images: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    hosts: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    ingress_classes: BTreeMap<String, String>,
+    /// `KEY=OLD` to the new value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    node_labels: BTreeMap<String, String>,
 }
 
 /// A mapping that cannot be used.
@@ -26,6 +38,12 @@ pub enum InvalidMapping {
     /// Not of the form `old=new`.
     #[error("`{text}` is not a mapping: write OLD=NEW")]
     Form {
+        /// As given.
+        text: String,
+    },
+    /// Not of the form `KEY=OLD:NEW`.
+    #[error("`{text}` maps no label of nodes: write KEY=OLD:NEW")]
+    NodeLabel {
         /// As given.
         text: String,
     },
@@ -90,7 +108,36 @@ impl Mapping {
                 return Err(InvalidMapping::Merged { first, second, target });
             }
         }
-        Ok(Self { namespaces, storage_classes, access_modes: BTreeMap::new() })
+        Ok(Self { namespaces, storage_classes, ..Self::default() })
+    }
+
+    /// The same with beginnings of images' names, `old=new`: `docker.io=registry.bank/hub`. An image whose name
+    /// says no registry is one of `docker.io`.
+    pub fn with_images<S: AsRef<str>>(self, images: &[S]) -> Result<Self, InvalidMapping> {
+        let is_image = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+        Ok(Self { images: pairs("image", images, is_image)?, ..self })
+    }
+
+    /// The same with domains of hosts, `old=new`; what is below a domain goes with it.
+    pub fn with_hosts<S: AsRef<str>>(self, hosts: &[S]) -> Result<Self, InvalidMapping> {
+        Ok(Self { hosts: pairs("host", hosts, is_dns_subdomain)?, ..self })
+    }
+
+    /// The same with ingress classes, `old=new`.
+    pub fn with_ingress_classes<S: AsRef<str>>(self, classes: &[S]) -> Result<Self, InvalidMapping> {
+        Ok(Self { ingress_classes: pairs("ingress class", classes, is_dns_subdomain)?, ..self })
+    }
+
+    /// The same with labels by which pods choose their nodes, `KEY=OLD:NEW`.
+    pub fn with_node_labels<S: AsRef<str>>(self, labels: &[S]) -> Result<Self, InvalidMapping> {
+        let mut node_labels = BTreeMap::new();
+        for text in labels.iter().map(AsRef::as_ref) {
+            let form = || InvalidMapping::NodeLabel { text: text.to_owned() };
+            let (label, new) = text.rsplit_once(':').ok_or_else(form)?;
+            let (key, old) = label.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(form)?;
+            node_labels.insert(format!("{key}={old}"), new.to_owned());
+        }
+        Ok(Self { node_labels, ..self })
     }
 
     /// The same with access modes of claims, `old=new` too.
@@ -105,7 +152,7 @@ impl Mapping {
 
     /// Whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && self.storage_classes.is_empty() && self.access_modes.is_empty()
+        *self == Self::default()
     }
 
     /// The name of a namespace at the target.
@@ -116,6 +163,11 @@ impl Mapping {
     /// The name of a storage class at the target.
     pub fn storage_class<'a>(&'a self, name: &'a str) -> &'a str {
         self.storage_classes.get(name).map_or(name, String::as_str)
+    }
+
+    /// The name of an ingress class at the target.
+    pub fn ingress_class<'a>(&'a self, name: &'a str) -> &'a str {
+        self.ingress_classes.get(name).map_or(name, String::as_str)
     }
 
     /// The namespaces that are mapped, old to new.
@@ -153,6 +205,11 @@ impl Mapping {
             Meaning::Subject => self.subject(value, mapped),
             Meaning::NamespaceSelector => self.selector(value, mapped),
             Meaning::ClassQuotas => self.quotas(value, mapped),
+            Meaning::Image => rewrite(value, |name| rewrite::image(name, &self.images), mapped),
+            Meaning::Host => rewrite(value, |name| rewrite::host(name, &self.hosts), mapped),
+            Meaning::IngressClass => swap(value, &self.ingress_classes, mapped),
+            Meaning::NodeLabels => self.node_labels(value, mapped),
+            Meaning::NodeExpression => self.node_expression(value, mapped),
         }
     }
 
@@ -198,6 +255,20 @@ impl Mapping {
         }
     }
 
+    fn node_labels(&self, labels: &mut Value, mapped: &mut Mapped) {
+        for (key, value) in labels.as_object_mut().into_iter().flatten() {
+            rewrite(value, |old| self.node_labels.get(&format!("{key}={old}")).cloned(), mapped);
+        }
+    }
+
+    fn node_expression(&self, expression: &mut Value, mapped: &mut Mapped) {
+        let Some(key) = expression["key"].as_str().map(str::to_owned) else { return };
+        let values = expression.get_mut("values").and_then(Value::as_array_mut);
+        for value in values.into_iter().flatten() {
+            rewrite(value, |old| self.node_labels.get(&format!("{key}={old}")).cloned(), mapped);
+        }
+    }
+
     /// Keys `CLASS.storageclass.storage.k8s.io/…` of a quota.
     fn quotas(&self, hard: &mut Value, mapped: &mut Mapped) {
         const SUFFIX: &str = ".storageclass.storage.k8s.io/";
@@ -222,10 +293,17 @@ fn swap(value: &mut Value, names: &BTreeMap<String, String>, mapped: &mut Mapped
     }
 }
 
+fn rewrite(value: &mut Value, new: impl Fn(&str) -> Option<String>, mapped: &mut Mapped) {
+    if let Some(new) = value.as_str().and_then(new) {
+        *value = Value::from(new);
+        mapped.replaced += 1;
+    }
+}
+
 fn pairs<S: AsRef<str>>(
     what: &'static str,
     texts: &[S],
-    valid: fn(&str) -> bool,
+    valid: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, String>, InvalidMapping> {
     let mut map: BTreeMap<String, String> = BTreeMap::new();
     for text in texts.iter().map(AsRef::as_ref) {

@@ -2,7 +2,7 @@
 //! them tables with a reason in each line.
 //!
 //! An object of a point that is among those [chosen](selection) is [`read`](mod@read) without being believed, left out if a line of
-//! [`skip`] or a controller ([`owner`]) says so, stripped by [`rules`], renamed by [`mapping`], and
+//! [`skip`] or a controller ([`owner`]) says so, stripped by [`rules`], renamed by [`mapping`], changed by [`modifier`]s, and
 //! created in the level that [`order`] gives it. What is there already is compared by
 //! [`difference`], and what becomes of it is a matter of [`policy`]. [`prepare()`] walks an object through all of this. What a restore would do is told by a
 //! [`plan`], with what the owner of the target should know of it: [`privilege`], [`reverter`].
@@ -10,6 +10,7 @@
 mod chosen;
 pub mod difference;
 pub mod mapping;
+pub mod modifier;
 pub mod order;
 pub mod owner;
 pub mod places;
@@ -30,6 +31,7 @@ pub mod verification;
 
 pub use difference::{Change, ChangeKind, differences};
 pub use mapping::{InvalidMapping, Mapping};
+pub use modifier::{Modifier, Modifiers};
 pub use plan::Plan;
 pub use policy::{Existing, InvalidPolicy, Policies, Policy, PolicyBook};
 pub use prepare::{Prepared, Sending, comparable, prepare};

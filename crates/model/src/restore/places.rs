@@ -1,4 +1,4 @@
-//! Where objects mean a namespace, a storage class or access modes: one table of typed places.
+//! Where objects mean a namespace, a class, an image, a host or a node: one table of typed places.
 
 use serde_json::Value;
 
@@ -21,6 +21,16 @@ pub enum Meaning {
     NamespaceSelector,
     /// Limits of a ResourceQuota, some of them by storage class.
     ClassQuotas,
+    /// Name of a container's image.
+    Image,
+    /// Name by which the world reaches something.
+    Host,
+    /// Name of an IngressClass.
+    IngressClass,
+    /// Labels that a node must have.
+    NodeLabels,
+    /// A condition on a label of nodes.
+    NodeExpression,
 }
 
 /// One line of the table.
@@ -147,6 +157,18 @@ pub static PLACES: &[Place] = &[
         "/spec/service/namespace",
         Meaning::Namespace,
     ),
+    place(Objects::Kind(NETWORK, "Ingress"), "/spec/ingressClassName", Meaning::IngressClass),
+    place(
+        Objects::Kind(NETWORK, "Ingress"),
+        "/metadata/annotations/kubernetes.io~1ingress.class",
+        Meaning::IngressClass,
+    ),
+    place(Objects::Kind(NETWORK, "Ingress"), "/spec/rules/*/host", Meaning::Host),
+    place(Objects::Kind(NETWORK, "Ingress"), "/spec/tls/*/hosts/*", Meaning::Host),
+    place(Objects::Kind(GATEWAY, "Gateway"), "/spec/listeners/*/hostname", Meaning::Host),
+    place(Objects::Kind(GATEWAY, "HTTPRoute"), "/spec/hostnames/*", Meaning::Host),
+    place(Objects::Kind(GATEWAY, "GRPCRoute"), "/spec/hostnames/*", Meaning::Host),
+    place(Objects::Kind(GATEWAY, "TLSRoute"), "/spec/hostnames/*", Meaning::Host),
     place(
         Objects::Kind(GATEWAY, "Gateway"),
         "/spec/listeners/*/tls/certificateRefs/*/namespace",
@@ -204,6 +226,19 @@ pub static IN_POD_SPECS: &[(&str, Meaning)] = &[
     ),
     ("/volumes/*/ephemeral/volumeClaimTemplate/spec/storageClassName", Meaning::StorageClass),
     ("/volumes/*/ephemeral/volumeClaimTemplate/spec/accessModes", Meaning::AccessModes),
+    ("/containers/*/image", Meaning::Image),
+    ("/initContainers/*/image", Meaning::Image),
+    ("/ephemeralContainers/*/image", Meaning::Image),
+    ("/volumes/*/image/reference", Meaning::Image),
+    ("/nodeSelector", Meaning::NodeLabels),
+    (
+        "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/*/matchExpressions/*",
+        Meaning::NodeExpression,
+    ),
+    (
+        "/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution/*/preference/matchExpressions/*",
+        Meaning::NodeExpression,
+    ),
 ];
 
 /// Most places that are named of one object.

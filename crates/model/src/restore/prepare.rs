@@ -68,6 +68,13 @@ fn skip_reason(of: &ResourceType, captured: &Value, mapping: &Mapping) -> Option
             return Some(format!("mapped to storage class `{new}`"));
         }
     }
+    if of.group_kind() == GroupKind::new("networking.k8s.io", "IngressClass") {
+        let name = read::name(captured);
+        let new = mapping.ingress_class(name);
+        if new != name {
+            return Some(format!("mapped to ingress class `{new}`"));
+        }
+    }
     skip::reason(of, captured).map(str::to_owned)
 }
 

@@ -170,6 +170,22 @@ impl Chooser {
             && self.labels.selects(object)
     }
 
+    /// Whether every condition holds for an object by itself, whatever else goes with it.
+    pub fn names(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
+        let is_taken =
+            |name: &str| decide(&self.namespaces, otherwise(&self.namespaces), |glob| glob.is_match(name));
+        let is_of_layer = match self.layer {
+            Layer::Both => true,
+            Layer::Namespaced => of.namespaced,
+            Layer::Cluster => !of.namespaced,
+        };
+        is_of_layer
+            && namespace.map_or(self.namespaces.is_empty(), is_taken)
+            && self.takes_kind(of)
+            && self.takes_object(of, namespace, read::name(object))
+            && self.labels.selects(object)
+    }
+
     /// A namespace goes with what is chosen of it, unless its own kind is taken out.
     fn takes_ground(&self, of: &ResourceType) -> bool {
         let otherwise = self.layer != Layer::Cluster;

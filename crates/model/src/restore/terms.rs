@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::mapping::Mapping;
+use super::modifier::{InvalidModifier, Modifier};
 use super::policy::{InvalidPolicy, Policies};
 use super::selection::{InvalidSelection, Selection};
 
@@ -16,6 +17,9 @@ pub enum InvalidTerms {
     /// A policy does not parse.
     #[error(transparent)]
     Policy(#[from] InvalidPolicy),
+    /// A modifier cannot be used.
+    #[error(transparent)]
+    Modifier(#[from] InvalidModifier),
 }
 
 /// What of a point is restored, under which names, and what it may do to what is there.
@@ -27,6 +31,9 @@ pub struct Terms {
     pub selection: Selection,
     /// What is given other names.
     pub mapping: Mapping,
+    /// What else is changed in them, one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modifiers: Vec<Modifier>,
     /// What is done about objects that are there and differ.
     pub existing: Policies,
     /// Objects that give power over the cluster or over nodes are written, too; see [`super::privilege`].

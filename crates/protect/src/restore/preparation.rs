@@ -63,7 +63,8 @@ impl Session {
         }
         let name = read::name(&captured).to_owned();
         let object = ObjectRef { name, ..captured_ref(&entry) };
-        let sending = match prepare(of, captured, &self.terms.mapping, &self.point.point.id) {
+        let modifiers = self.modifiers.of(of, entry.namespace.as_deref(), &captured);
+        let mut sending = match prepare(of, captured, &self.terms.mapping, &self.point.point.id) {
             Prepared::Send(sending) => *sending,
             Prepared::Skip { reason } => {
                 return Ok(Preparation::Skip(Skipped { object, rule: SkipRule::NotSent, reason }));
@@ -75,6 +76,12 @@ impl Session {
             let reason = format!("left to {maker}, which makes it");
             let object = sending.target;
             return Ok(Preparation::Skip(Skipped { object, rule: SkipRule::LeftToOwner, reason }));
+        }
+        if let Err(unfit) = self.modifiers.apply(&modifiers, &mut sending.object) {
+            let (object, reason) = (sending.target, unfit.to_string());
+            let problem = Problem::new("restore.modifier", object.to_string(), &reason)
+                .hint("correct the modifier, or what it selects, and restore again");
+            return Ok(Preparation::Hindered(Hindered { object, reason, problem, not_served: false }));
         }
         Ok(match self.served().place(of) {
             Ok(placement) => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use holdfast_cluster::Cluster;
-use holdfast_model::restore::{Chooser, InvalidTerms, Policy, PolicyBook, Terms, order};
+use holdfast_model::restore::{Chooser, InvalidTerms, Modifiers, Policy, PolicyBook, Terms, order};
 use holdfast_model::{Problem, ResourceType};
 
 use serde_json::Value;
@@ -32,6 +32,7 @@ pub(super) struct Session {
     pub(super) terms: Terms,
     chooser: Arc<Chooser>,
     policies: PolicyBook,
+    pub(super) modifiers: Modifiers,
     pub(super) as_planned: Option<AsPlanned>,
     pub(super) tally: Tally,
     pub(super) claims: Claims,
@@ -70,12 +71,14 @@ impl Session {
         let claims = Claims::of(&point.point);
         let chooser = Arc::new(terms.selection.chooser().map_err(InvalidTerms::from)?);
         let policies = terms.existing.book().map_err(InvalidTerms::from)?;
+        let modifiers = Modifiers::new(&terms.modifiers).map_err(InvalidTerms::from)?;
         Ok(Self {
             cluster,
             point,
             terms,
             chooser,
             policies,
+            modifiers,
             as_planned: None,
             tally,
             claims,

@@ -7,7 +7,7 @@ use holdfast_cluster::Cluster;
 use holdfast_model::Outcome;
 use holdfast_model::restore::plan::{Planned, Verdict, VerdictKind};
 use holdfast_model::restore::verification::{Deviation, DeviationKind, MOST_DEVIATIONS, Verification};
-use holdfast_model::restore::{Change, Existing, Mapping, Selection, Terms};
+use holdfast_model::restore::{Change, Existing, Mapping, Modifier, Selection, Terms};
 use holdfast_vault::Repository;
 
 use super::plan::{DryRuns, PlanRequest, plan};
@@ -27,6 +27,8 @@ pub struct VerifyRequest {
     pub selection: Selection,
     /// What they are called at the cluster.
     pub mapping: Mapping,
+    /// What else a restore changed in them.
+    pub modifiers: Vec<Modifier>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Hears what happens.
@@ -46,7 +48,14 @@ pub async fn verify(request: VerifyRequest) -> Result<Verification> {
         point: request.point,
         // Claims that are there are compared; whether others could be filled is of no interest.
         movers: true,
-        terms: terms(request.selection, request.mapping),
+        // Of a restore that would leave no difference, but for what is rightly the target's own.
+        terms: Terms {
+            selection: request.selection,
+            mapping: request.mapping,
+            modifiers: request.modifiers,
+            existing: Existing::Replace.into(),
+            allow_privileged: true,
+        },
         dry_runs: DryRuns::Sampled,
         clock: request.clock,
         observer: request.observer,
@@ -81,11 +90,6 @@ pub async fn verify(request: VerifyRequest) -> Result<Verification> {
         notes: planned.notes,
         problems: planned.problems,
     })
-}
-
-/// Of a restore that would leave no difference, but for what is rightly the target's own.
-fn terms(selection: Selection, mapping: Mapping) -> Terms {
-    Terms { selection, mapping, existing: Existing::Replace.into(), allow_privileged: true }
 }
 
 /// What of the objects is no difference of an object that is there.

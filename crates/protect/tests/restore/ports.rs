@@ -59,5 +59,10 @@ async fn a_node_port_is_kept_where_it_is_free_and_told_where_it_is_taken() {
     assert_eq!(third.outcome, Outcome::Completed, "{}", problems(&third));
     assert_eq!(port(b, "harbour-3", "chosen").await, 31741);
     let again = harbour.restore(&target, &["harbour=harbour-3"]).await;
-    assert_eq!((again.outcome, again.count(Verdict::Created)), (Outcome::Completed, 0), "{}", problems(&again));
+    assert_eq!(
+        (again.outcome, again.count(Verdict::Created)),
+        (Outcome::Completed, 0),
+        "{}",
+        problems(&again)
+    );
 }

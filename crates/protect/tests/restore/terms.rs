@@ -1,7 +1,8 @@
 //! What of a point is restored, and what a restore may do to what is there.
 
 use holdfast_model::Outcome;
-use holdfast_model::restore::plan::VerdictKind;
+use holdfast_model::restore::modifier::Modifier;
+use holdfast_model::restore::plan::{Plan, VerdictKind};
 use holdfast_model::restore::{Existing, Layer, Mapping, Policies, RestoreReport, Selection, Terms, Verdict};
 use holdfast_protect::restore::{DryRuns, PlanRequest, RestoreRequest, plan, restore};
 use holdfast_testbed::Site;
@@ -51,6 +52,22 @@ async fn mint(site: &Site, name: &str) -> Protected {
 async fn restored(of: &Protected, site: &Site, terms: Terms) -> RestoreReport {
     let request = of.request(&admin(site).await).await;
     restore(RestoreRequest { terms, ..request }).await.unwrap()
+}
+
+async fn planned(of: &Protected, site: &Site, terms: Terms) -> Plan {
+    let request = of.request(&admin(site).await).await;
+    let request = PlanRequest {
+        cluster: request.cluster,
+        repository: request.repository,
+        point: request.point,
+        movers: false,
+        terms,
+        dry_runs: DryRuns::Sampled,
+        clock: request.clock,
+        observer: request.observer,
+        on_object: None,
+    };
+    plan(request).await.unwrap()
 }
 
 fn existing(policies: &[&str]) -> Terms {
@@ -179,19 +196,7 @@ async fn what_gives_power_is_written_only_when_that_is_allowed() {
             .unwrap()
     };
 
-    let request = mint.request(&admin(b).await).await;
-    let request = PlanRequest {
-        cluster: request.cluster,
-        repository: request.repository,
-        point: request.point,
-        movers: false,
-        terms: without.clone(),
-        dry_runs: DryRuns::Sampled,
-        clock: request.clock,
-        observer: request.observer,
-        on_object: None,
-    };
-    let planned = plan(request).await.unwrap();
+    let planned = planned(&mint, b, without.clone()).await;
     assert_eq!((planned.outcome, planned.count(VerdictKind::Cannot)), (Outcome::Partial, 1));
     let shown = planned.objects.iter().find(|planned| planned.object.to_string() == binding).unwrap();
     assert!(!shown.privilege.is_empty(), "{shown:?}");
@@ -253,4 +258,67 @@ async fn a_part_of_a_point_is_restored_and_no_more() {
     assert_ne!(b.kubectl(&role).await.unwrap(), "");
     let space = ["get", "namespace", "part-cluster", "--ignore-not-found", "-o", "name"];
     assert_eq!(b.kubectl(&space).await.unwrap(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_changed_on_their_way_and_a_plan_says_so() {
+    let [a, b] = sites().await;
+    let mint = mint(a, "changed").await;
+    a.apply(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: press, namespace: changed}\nspec:\n  replicas: 0\n  \
+         selector: {matchLabels: {app: press}}\n  template:\n    metadata: {labels: {app: press}}\n    spec:\n      \
+         nodeSelector: {zone: a}\n      containers: [{name: c, image: 'mint/press:1'}]\n---\n\
+         apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: door, namespace: changed}\nspec:\n  \
+         ingressClassName: brass\n  rules: [{host: door.mint.example}]\n  tls: [{hosts: [door.mint.example]}]\n",
+    )
+    .await
+    .unwrap();
+    mint.backup(&admin(a).await).await;
+    let mapping = Mapping::default()
+        .with_images(&["docker.io/mint=registry.dr/mint"])
+        .and_then(|mapping| mapping.with_hosts(&["mint.example=dr.mint.example"]))
+        .and_then(|mapping| mapping.with_ingress_classes(&["brass=iron"]))
+        .and_then(|mapping| mapping.with_node_labels(&["zone=a:b"]))
+        .unwrap();
+    let modifiers = |gold: &str| -> Vec<Modifier> {
+        let all = serde_json::json!([
+            {"select": {"kinds": ["configmaps"], "labels": "tier=front"},
+             "patch": [{"op": "test", "path": "/data/gold", "value": gold}, {"op": "replace", "path": "/data/gold", "value": "3"}]},
+            {"select": {"objects": ["deployment/press"]}, "merge": {"metadata": {"labels": {"at": "dr"}}}},
+        ]);
+        serde_json::from_value(all).unwrap()
+    };
+    let with = |modifiers| Terms { mapping: mapping.clone(), modifiers, ..existing(&["replace"]) };
+    let first = restored(&mint, b, with(modifiers("1"))).await;
+    assert_eq!(first.outcome, Outcome::Completed, "{}", problems(&first));
+    let said = async |kind: &str, name: &str, place: &str| {
+        let place = format!("jsonpath={{{place}}}");
+        b.kubectl(&["-n", "changed", "get", kind, name, "-o", &place]).await.unwrap()
+    };
+    assert_eq!(data(b, "changed", "coins").await, r#"{"gold":"3","silver":"1"}"#);
+    let pod = ".spec.template.spec";
+    assert_eq!(
+        said("deployment", "press", &format!("{pod}.containers[0].image")).await,
+        "registry.dr/mint/press:1"
+    );
+    assert_eq!(said("deployment", "press", &format!("{pod}.nodeSelector.zone")).await, "b");
+    assert_eq!(said("deployment", "press", ".metadata.labels.at").await, "dr");
+    assert_eq!(said("ingress", "door", ".spec.rules[0].host").await, "door.dr.mint.example");
+    assert_eq!(said("ingress", "door", ".spec.tls[0].hosts[0]").await, "door.dr.mint.example");
+    assert_eq!(said("ingress", "door", ".spec.ingressClassName").await, "iron");
+
+    let same = planned(&mint, b, with(modifiers("1"))).await;
+    assert!(same.is_nothing_to_do(), "{:?}", same.objects);
+    // Whose test does not hold changes nothing, so the point's own value would come back.
+    let other = planned(&mint, b, with(modifiers("2"))).await;
+    assert_eq!(other.count(VerdictKind::Update), 1, "{:?}", other.objects);
+
+    let misfit = serde_json::json!([{"select": {"kinds": ["configmaps"]},
+        "patch": [{"op": "remove", "path": "/data/gold"}]}]);
+    let report = restored(&mint, b, with(serde_json::from_value(misfit).unwrap())).await;
+    let [problem] = &report.problems[..] else { panic!("{}", problems(&report)) };
+    assert_eq!(
+        (problem.code.as_str(), problem.subject.as_str()),
+        ("restore.modifier", "configmaps changed/notes")
+    );
 }

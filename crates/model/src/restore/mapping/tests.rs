@@ -105,3 +105,39 @@ fn access_modes_are_mapped_and_each_is_there_once() {
     assert!(map(&["RWX=ReadWriteOnce"]).unwrap_err().to_string().contains("`RWX`"));
     assert!(map(&["ReadWriteMany=RWO"]).unwrap_err().to_string().contains("`RWO`"));
 }
+
+#[test]
+fn pods_and_ingresses_are_fitted_to_the_target() {
+    let mapping = Mapping::default()
+        .with_images(&["docker.io=registry.bank/hub"])
+        .and_then(|mapping| mapping.with_hosts(&["bank.example=dr.bank.example"]))
+        .and_then(|mapping| mapping.with_ingress_classes(&["nginx=traefik"]))
+        .and_then(|mapping| mapping.with_node_labels(&["topology.kubernetes.io/zone=a:b"]))
+        .unwrap();
+    let mapped = |group: &str, kind: &str, mut object: Value| {
+        mapping.apply(&GroupKind::new(group, kind), &mut object);
+        object
+    };
+    let zone = "topology.kubernetes.io/zone";
+    let pod = |image: &str, value: &str| {
+        json!({"spec": {"template": {"spec": {
+            "containers": [{"image": image}], "initContainers": [{"image": "quay.io/x"}],
+            "nodeSelector": {zone: value, "disk": "a"},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": zone, "operator": "In", "values": [value, "c"]}]}]}}},
+        }}}})
+    };
+    assert_eq!(
+        mapped("apps", "Deployment", pod("nginx:1", "a")),
+        pod("registry.bank/hub/library/nginx:1", "b")
+    );
+    let ingress = |class: &str, host: &str| json!({"spec": {"ingressClassName": class, "rules": [{"host": host}], "tls": [{"hosts": [host]}]}});
+    assert_eq!(
+        mapped("networking.k8s.io", "Ingress", ingress("nginx", "www.bank.example")),
+        ingress("traefik", "www.dr.bank.example")
+    );
+    assert!(!mapping.is_empty());
+    for text in ["zone", "zone=a", "=a:b"] {
+        assert!(Mapping::default().with_node_labels(&[text]).is_err(), "{text}");
+    }
+}
