@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_model::Problem;
-use holdfast_vault::{Node, NodeKind};
+use holdfast_vault::Node;
 use rustix::fs::{AtFlags, Stat, linkat};
 use rustix::io::Errno;
 
 use super::Session;
+use super::inode::Inode;
 use super::siblings::Sibling;
 use super::target::Target;
 
@@ -20,21 +21,6 @@ pub(super) struct FirstNames {
     met: HashMap<Inode, Met>,
     /// Inodes of the target that a first name has kept: no other may keep the same.
     kept: HashSet<(u64, u64)>,
-}
-
-/// An inode of the captured file system that has several names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Inode {
-    device: u64,
-    number: u64,
-}
-
-impl Inode {
-    /// The node's, if it has further names.
-    pub(super) fn shared(node: &Node) -> Option<Self> {
-        let is_shared = node.kind == NodeKind::File && node.links > 1 && node.inode != 0;
-        is_shared.then_some(Self { device: node.device_id, number: node.inode })
-    }
 }
 
 struct Met {

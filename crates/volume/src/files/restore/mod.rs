@@ -24,6 +24,7 @@ mod entry;
 mod existing;
 mod file;
 mod ground;
+mod inode;
 mod links;
 mod names;
 mod options;

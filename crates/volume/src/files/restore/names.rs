@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use holdfast_vault::{Node, Tree};
 
+/// Trees are asked for so many at a time.
+pub(super) const LOOKAHEAD: usize = 64;
+
 /// A tree whose nodes are found by name without looking at all of them.
 pub(super) struct Names {
     tree: Arc<Tree>,

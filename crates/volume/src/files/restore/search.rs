@@ -7,9 +7,9 @@ use std::sync::Arc;
 use holdfast_vault::{BlobId, Node, NodeKind, Tree};
 
 use super::batch::Leaving;
-use super::names::Names;
+use super::names::{LOOKAHEAD, Names};
 use super::target::Target;
-use super::walk::{LOOKAHEAD, Visit, Walk};
+use super::walk::{Visit, Walk};
 use crate::error::{Error, Result};
 use crate::files::select::{Chosen, Selection};
 

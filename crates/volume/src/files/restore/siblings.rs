@@ -12,9 +12,8 @@ use holdfast_vault::{BlobId, Node, NodeKind, Reader, Tree};
 use tokio::runtime::Handle;
 
 use super::ground::is_same;
-use super::links::Inode;
-use super::names::Names;
-use super::walk::LOOKAHEAD;
+use super::inode::Inode;
+use super::names::{LOOKAHEAD, Names};
 use crate::files::MAX_DEPTH;
 
 /// A name that the target has already and keeps.

@@ -12,7 +12,7 @@ use super::batch::{Batch, Leaving};
 use super::file::OpenFiles;
 use super::ground::{self, Ground, Known};
 use super::links::FirstNames;
-use super::names::Names;
+use super::names::{LOOKAHEAD, Names};
 use super::siblings::Siblings;
 use super::spared::LOST_FOUND;
 use super::target::Target;
@@ -22,9 +22,6 @@ use crate::files::MAX_DEPTH;
 
 /// Stack of the walking thread: directories may be nested [`MAX_DEPTH`] deep.
 pub(super) const STACK: usize = 64 << 20;
-
-/// Trees are asked for so many at a time.
-pub(super) const LOOKAHEAD: usize = 64;
 
 /// A walk under way.
 pub(super) struct Walk {
