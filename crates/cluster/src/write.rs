@@ -151,13 +151,20 @@ impl Cluster {
         object: &Value,
         force: bool,
         write: &Write,
-    ) -> Result<Value> {
+    ) -> Result<Stored> {
         let (namespace, name) = Place::of(of, object)?.named(object)?;
         let call =
             Call::resource("patch", of, namespace, Some(name)).subresource(write.subresource.as_deref());
         let uri = write.query(write.path(of, namespace, name)).flag("force", force).finish();
-        let body = encode(object)?;
-        self.send_for(Outgoing::write(call, Method::PATCH, uri, "application/apply-patch+yaml", body)).await
+        let out = Outgoing::write(
+            call.clone(),
+            Method::PATCH,
+            uri,
+            "application/apply-patch+yaml",
+            encode(object)?,
+        );
+        let sent = self.send(&out).await;
+        Ok(Stored { object: self.parse(&call, &sent.result?)?, warnings: sent.warnings })
     }
 
     /// Replaces an object with this one. If it carries a resourceVersion and the stored one is

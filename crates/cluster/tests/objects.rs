@@ -221,10 +221,10 @@ async fn applying_respects_other_owners_unless_forced() {
     let error = cluster.apply(&kind, &ours, false, &Write::default()).await.unwrap_err();
     assert!(error.is_conflict() && error.to_string().contains("kubectl-create"), "{error}");
     let dry = cluster.apply(&kind, &ours, true, &Write::dry_run()).await.unwrap();
-    assert_eq!(dry["data"]["key"], "ours");
+    assert_eq!(dry.object["data"]["key"], "ours");
     assert_eq!(cluster.get(&kind, Some("applies"), "m").await.unwrap().unwrap()["data"]["key"], "theirs");
     let applied = cluster.apply(&kind, &ours, true, &Write::default()).await.unwrap();
-    assert_eq!(applied["data"]["key"], "ours");
+    assert_eq!(applied.object["data"]["key"], "ours");
 }
 
 #[tokio::test]

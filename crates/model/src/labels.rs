@@ -1,7 +1,5 @@
 //! Label selectors in kubectl's syntax, for objects that are at hand.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 /// A selector: all of its requirements must hold. One without any selects everything.
@@ -50,22 +48,10 @@ impl LabelSelector {
         Ok(Self { requirements: requirements.ok_or_else(invalid)? })
     }
 
-    /// Whether it selects everything.
-    pub fn is_empty(&self) -> bool {
-        self.requirements.is_empty()
-    }
-
     /// Whether it selects an object, by its `metadata.labels`.
     pub fn selects(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.requirements.iter().all(|requirement| requirement.holds(labels[&requirement.key].as_str()))
-    }
-
-    /// Whether it selects what has these labels.
-    pub fn selects_labels(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.requirements
-            .iter()
-            .all(|requirement| requirement.holds(labels.get(&requirement.key).map(String::as_str)))
     }
 }
 
@@ -175,8 +161,7 @@ mod tests {
             assert_eq!(selects(selector, Value::Null), none, "{selector}");
         }
         assert!(selects("app=", json!({"app": ""})));
-        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
-        assert!(LabelSelector::parse("app=web,!tier").unwrap().selects_labels(&labels));
+        assert!(selects("app=web,!tier", json!({"app": "web"})));
     }
 
     #[test]

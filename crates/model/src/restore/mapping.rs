@@ -135,7 +135,13 @@ impl Mapping {
             let form = || InvalidMapping::NodeLabel { text: text.to_owned() };
             let (label, new) = text.rsplit_once(':').ok_or_else(form)?;
             let (key, old) = label.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(form)?;
-            node_labels.insert(format!("{key}={old}"), new.to_owned());
+            let (name, second) = (format!("{key}={old}"), new.to_owned());
+            match node_labels.insert(name.clone(), second.clone()) {
+                Some(first) if first != second => {
+                    return Err(InvalidMapping::Twice { what: "label of nodes", name, first, second });
+                }
+                _ => {}
+            }
         }
         Ok(Self { node_labels, ..self })
     }

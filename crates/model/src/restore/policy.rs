@@ -28,7 +28,7 @@ pub enum Existing {
 pub struct PolicyRule {
     /// Kinds: `secrets`, `Deployment`, `deployments.apps`, `*.istio.io`.
     pub kinds: String,
-    /// Label selector of the object of the point; empty: whatever its labels.
+    /// Label selector of the object as it is to be sent; empty: whatever its labels.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub labels: String,
     /// What is done.
@@ -167,7 +167,7 @@ impl Policies {
 }
 
 impl PolicyBook {
-    /// What is to be done if `object` of the point is there and differs.
+    /// What is to be done if `object`, as it is to be sent, is there and differs.
     pub fn of(&self, of: &ResourceType, object: &Value) -> Policy {
         let mut rules = self.rules.iter().rev();
         let rule = rules.find(|(kinds, labels, _)| kinds.matches(of) && labels.selects(object));

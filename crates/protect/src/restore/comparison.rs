@@ -205,7 +205,6 @@ impl Proposal {
             }
             applied => applied,
         }
-        .map(|object| Stored { object, warnings: Vec::new() })
     }
 
     /// What is in conflict, if that is why it was refused.

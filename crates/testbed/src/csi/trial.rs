@@ -77,10 +77,10 @@ impl Trial {
         let asked = || {
             self.driver.unpublish(Unpublish { volume_id: volume.into(), target_path: target_path.clone() })
         };
-        let mut last = asked();
+        let mut last: Result<Empty, _> = asked();
         for _ in 0..50 {
-            if last.as_ref().is_ok_and(|_: &Empty| true) {
-                return;
+            if last.is_ok() {
+                break;
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
             last = asked();

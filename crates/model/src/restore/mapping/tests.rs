@@ -137,6 +137,7 @@ fn pods_and_ingresses_are_fitted_to_the_target() {
         ingress("traefik", "www.dr.bank.example")
     );
     assert!(!mapping.is_empty());
+    assert!(Mapping::default().with_node_labels(&["zone=a:b", "zone=a:c"]).is_err());
     for text in ["zone", "zone=a", "=a:b"] {
         assert!(Mapping::default().with_node_labels(&[text]).is_err(), "{text}");
     }

@@ -91,9 +91,15 @@ pub(super) struct Total {
 }
 
 impl Findings {
-    /// Findings about a point.
-    pub(super) fn new(point: &Point, observer: Arc<dyn Observer>, on_object: Option<OnPlanned>) -> Self {
-        let totals = point.kinds.iter().map(|kind| (kind.resource.clone(), kind.objects)).collect();
+    /// Findings about those types of a point that are chosen.
+    pub(super) fn new(
+        point: &Point,
+        chooses: impl Fn(&ResourceType) -> bool,
+        observer: Arc<dyn Observer>,
+        on_object: Option<OnPlanned>,
+    ) -> Self {
+        let kinds = point.kinds.iter().filter(|kind| chooses(&kind.resource));
+        let totals = kinds.map(|kind| (kind.resource.clone(), kind.objects)).collect();
         let (made, inferred) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { observer, on_object, totals, made, inferred, state: Mutex::default() }
     }
@@ -171,7 +177,7 @@ impl Findings {
         promised.then(|| until(level, format!("the definition of {of} is created first")))
     }
 
-    /// Whether the point holds something that runs.
+    /// Whether something that runs may be restored.
     pub(super) fn holds_workloads(&self) -> bool {
         let workloads = order::level(&GroupKind::new("apps", "Deployment"));
         self.totals.iter().any(|(of, count)| *count > 0 && order::level(&of.group_kind()) == workloads)

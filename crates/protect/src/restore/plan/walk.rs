@@ -80,12 +80,14 @@ pub(super) async fn plan(request: &PlanRequest) -> Result<Plan> {
 impl<'a> Planner<'a> {
     async fn open(request: &'a PlanRequest) -> Result<Self> {
         let point = point::open(&request.repository, &request.point).await?;
-        let findings = Findings::new(&point.point, request.observer.clone(), request.on_object.clone());
-        if let Some(note) = remarks::partial(&point.point) {
-            findings.note(note);
-        }
         let terms = request.terms.clone();
         let session = Session::new(request.cluster.clone(), point, terms, Tally::silent()).await?;
+        let (observer, on_object) = (request.observer.clone(), request.on_object.clone());
+        let findings =
+            Findings::new(&session.point.point, |of| session.chooses_type(of), observer, on_object);
+        if let Some(note) = remarks::partial(&session.point.point) {
+            findings.note(note);
+        }
         let rooms = Rooms::new(request.cluster.clone());
         let (held, grounds) = (HeldClaims::default(), Mutex::default());
         Ok(Self { request, session, rooms, findings, held, grounds })

@@ -25,6 +25,15 @@ pub(super) struct Sibling {
     pub(super) differing: u64,
 }
 
+/// What was looked for.
+#[derive(Default)]
+pub(super) struct Found {
+    /// For every inode of which some names differ between the trees and some do not, one that does not.
+    pub(super) siblings: Vec<Sibling>,
+    /// A directory in which there may be more, had it been readable.
+    pub(super) unread: Option<Vec<u8>>,
+}
+
 /// Two trees that are walked side by side.
 pub(super) struct Siblings<'r> {
     pub(super) reader: &'r Reader,
@@ -48,9 +57,9 @@ struct Entry<'a> {
 }
 
 impl Siblings<'_> {
-    /// For every inode of which some names differ between the trees and some do not, one that does not.
-    /// A tree that cannot be read has none: whoever restores it says so.
-    pub(super) fn find(&self, tree: BlobId, base: BlobId) -> Vec<Sibling> {
+    /// Looks for the names that stay. What cannot be read where the trees differ is told by whoever
+    /// restores it.
+    pub(super) fn find(&self, tree: BlobId, base: BlobId) -> Found {
         let root = || Pair { path: Vec::new(), tree, base: Some(base), depth: 0 };
         let mut differing: HashMap<Inode, (u64, u64)> = HashMap::new();
         self.walk(root(), Reach::Differing, |entry| {
@@ -62,30 +71,36 @@ impl Siblings<'_> {
         });
         // Where the walk comes by all of them it needs no help.
         differing.retain(|_, (met, of)| met < of);
-        let mut found = Vec::new();
+        let mut found = Found::default();
         if differing.is_empty() {
             return found;
         }
-        self.walk(root(), Reach::Everything, |entry| {
+        let unread = self.walk(root(), Reach::Everything, |entry| {
             let inode = Inode::shared(entry.node).filter(|_| entry.is_same);
             if let Some((met, _)) = inode.and_then(|inode| differing.remove(&inode)) {
                 let (path, node) = (entry.path.to_vec(), entry.node.clone());
-                found.push(Sibling { path, node, differing: met });
+                found.siblings.push(Sibling { path, node, differing: met });
             }
             !differing.is_empty()
         });
+        found.unread = unread.filter(|_| !differing.is_empty());
         found
     }
 
-    /// Shows every entry within reach, for as long as `seen` wants more.
-    fn walk(&self, root: Pair, reach: Reach, mut seen: impl FnMut(&Entry<'_>) -> bool) {
+    /// Shows every entry within reach, for as long as `seen` wants more, and gives the first directory
+    /// that could not be read.
+    fn walk(&self, root: Pair, reach: Reach, mut seen: impl FnMut(&Entry<'_>) -> bool) -> Option<Vec<u8>> {
+        let mut unread = None;
         let mut open = vec![root];
         while !open.is_empty() && !(self.stopped)() {
             let group = open.split_off(open.len().saturating_sub(LOOKAHEAD));
             let trees = self.trees(group.iter().map(|pair| Some(pair.tree)));
             let bases = self.trees(group.iter().map(|pair| pair.base));
             for ((pair, tree), base) in group.iter().zip(trees).zip(bases) {
-                let Some(tree) = tree else { continue };
+                let Some(tree) = tree else {
+                    unread.get_or_insert_with(|| pair.path.clone());
+                    continue;
+                };
                 let base = base.map(|base| Names::new(&base));
                 for node in &tree.nodes {
                     let held = base.as_ref().and_then(|base| base.get(&node.name));
@@ -93,7 +108,7 @@ impl Siblings<'_> {
                     let path = pair.path_of(node);
                     if node.kind != NodeKind::Dir {
                         if !seen(&Entry { path: &path, node, is_same }) {
-                            return;
+                            return unread;
                         }
                         continue;
                     }
@@ -106,6 +121,7 @@ impl Siblings<'_> {
                 }
             }
         }
+        unread
     }
 
     /// The trees at the same places; `None` where there is none to be had.

@@ -175,7 +175,12 @@ impl Walk {
         let stopped = || self.session.stopped();
         let siblings = Siblings { reader: &self.reader, runtime: &self.runtime, stopped: &stopped };
         let found = siblings.find(tree, base);
-        self.first_names.stand(&target, found);
+        self.first_names.stand(&target, found.siblings);
+        if let Some(path) = found.unread {
+            let message = "cannot be read, and may have names of files that have new ones elsewhere: those \
+                           may have become files of their own";
+            self.session.recorder.problem(Problem::new("file.damaged", target.show(&path), message));
+        }
     }
 
     fn directories(&mut self, above: &Arc<Target>, visit: &Visit, group: &[usize]) -> Result<()> {
