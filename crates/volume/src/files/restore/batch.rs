@@ -36,6 +36,7 @@ pub(super) struct Leaving {
 pub(super) struct Batch {
     contents: Contents,
     links: Vec<HardLink>,
+    leftovers: Vec<(Arc<Target>, Vec<u8>)>,
     leaving: Vec<Leaving>,
     directories: usize,
 }
@@ -68,6 +69,11 @@ impl Batch {
         self.links.push(link);
     }
 
+    /// Adds a name that a run which was cut short has left, and that goes unless a file of this batch uses it.
+    pub(super) fn leftover(&mut self, target: &Arc<Target>, name: Vec<u8>) {
+        self.leftovers.push((Arc::clone(target), name));
+    }
+
     /// Counts a directory that files of this batch will hold open.
     pub(super) fn entered(&mut self) {
         self.directories += 1;
@@ -79,7 +85,7 @@ impl Batch {
 
     /// Fetches and writes the files, makes the links between them, and completes directories.
     pub(super) fn run(self, reader: &Reader, runtime: &Handle, session: &Arc<Session>) -> Result<()> {
-        let Batch { mut contents, links, leaving, .. } = self;
+        let Batch { mut contents, links, leftovers, leaving, .. } = self;
         contents.spans.sort_unstable_by_key(|span| (span.id, span.file, span.offset));
         contents.fetch(reader, runtime, session)?;
         for link in links {
@@ -87,6 +93,9 @@ impl Batch {
                 link.target().lacks();
                 session.entry_failed(error, || link.path())?;
             }
+        }
+        for (target, name) in leftovers {
+            session.remove_extras(&target, &[name])?;
         }
         leaving.iter().try_for_each(|leaving| leaving.complete(session))
     }

@@ -8,6 +8,7 @@ use holdfast_vault::{BlobId, Node, NodeKind, Tree};
 
 use super::batch::Leaving;
 use super::names::{LOOKAHEAD, Names};
+use super::staged;
 use super::target::Target;
 use super::walk::{Visit, Walk};
 use crate::error::{Error, Result};
@@ -66,6 +67,9 @@ impl Walk {
                 Ok(ground) => {
                     let visit = Visit { names: Names::new(tree), ground, depth };
                     self.entries(&target, &visit, chosen.into_iter())?;
+                    for name in visit.ground.extras(&visit.names).filter(|name| staged::is_one(name)) {
+                        self.batch.leftover(&target, name.to_vec());
+                    }
                 }
                 Err(error) => self.session.entry_failed(error, || target.to_string())?,
             }

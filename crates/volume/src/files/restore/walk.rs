@@ -15,6 +15,7 @@ use super::links::FirstNames;
 use super::names::{LOOKAHEAD, Names};
 use super::siblings::Siblings;
 use super::spared::LOST_FOUND;
+use super::staged;
 use super::target::Target;
 use super::{Plan, Session};
 use crate::error::{Error, Result};
@@ -159,7 +160,10 @@ impl Walk {
         let node = visit.node(position);
         let done = match visit.ground.known(target, &node.name) {
             Ok(Known::Held(base)) if ground::is_same(base, node) => return Ok(()),
-            Ok(known) => self.bring(target, visit, position, known)?,
+            Ok(known) => {
+                self.clear_up(target, visit, node);
+                self.bring(target, visit, position, known)?
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = done {
@@ -167,6 +171,18 @@ impl Walk {
             self.session.entry_failed(error, || target.show(&node.name))?;
         }
         Ok(())
+    }
+
+    /// Has what a run that was cut short made to take the entry's place removed, unless it is used now.
+    /// Where a directory is listed, it is among the extras.
+    fn clear_up(&mut self, target: &Arc<Target>, visit: &Visit, node: &Node) {
+        if !matches!(visit.ground, Ground::Holds(_)) {
+            return;
+        }
+        let name = staged::name_for(&node.name, &visit.names);
+        if target.dir().stat(&name).is_ok() {
+            self.batch.leftover(target, name);
+        }
     }
 
     /// Looks once for the names of inodes that a walk by difference passes over.
