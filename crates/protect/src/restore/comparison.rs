@@ -134,6 +134,10 @@ pub(super) fn compare(
     if let Some(addition) = addition(&kind, desired, live, circumstances) {
         return Comparison::Lacks(addition, changes);
     }
+    if !by_rule && is_shared_binding(&kind, desired, live) {
+        let reason = "has the subjects of the point; those of others stay";
+        return Comparison::Settled(Settled::new(Verdict::Kept, reason, changes));
+    }
     let proposal = match existing {
         Existing::Merge => Proposal::Merge(addition_to(desired, live)),
         // What is left alone is compared with what replacing it would bring.
@@ -315,7 +319,7 @@ fn addition(
             reason: "made by the cluster with the new namespace, completed from the point",
         });
     }
-    if is("rbac.authorization.k8s.io", "ClusterRoleBinding") && desired["roleRef"] == live["roleRef"] {
+    if is_same_cluster_binding(kind, desired, live) {
         let mut subjects = live["subjects"].as_array().cloned().unwrap_or_default();
         let before = subjects.len();
         let wanted = desired["subjects"].as_array().into_iter().flatten();
@@ -324,6 +328,25 @@ fn addition(
         return (subjects.len() > before).then(|| Addition { patch: json!({"subjects": subjects}), reason });
     }
     None
+}
+
+/// Whether both bind the same role in the whole cluster: subjects of several applications may be in one.
+fn is_same_cluster_binding(kind: &GroupKind, desired: &Value, live: &Value) -> bool {
+    kind.group == "rbac.authorization.k8s.io"
+        && kind.kind == "ClusterRoleBinding"
+        && desired["roleRef"] == live["roleRef"]
+}
+
+/// Whether all that differs is that others are bound by it, too.
+fn is_shared_binding(kind: &GroupKind, desired: &Value, live: &Value) -> bool {
+    if !is_same_cluster_binding(kind, desired, live) {
+        return false;
+    }
+    let mut alike = live.clone();
+    if let Some(subjects) = alike["subjects"].as_array_mut() {
+        subjects.retain(|subject| has(desired, subject));
+    }
+    differences(kind, &comparable(kind, desired), &comparable(kind, &alike)).is_empty()
 }
 
 fn has(binding: &Value, subject: &Value) -> bool {
