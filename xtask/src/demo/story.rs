@@ -68,23 +68,26 @@ pub fn on_clusters(arguments: &Arguments, a: &str, b: &str, vault: &str) -> Resu
     let mut telling = Telling::new("Holdfast on your own clusters");
     telling.act("Build the program and find the clusters");
     let (place_a, place_b) = (sites::own_place(a)?, sites::own_place(b)?);
-    let home = tempfile::tempdir()?;
+    // The vault stays, and so do its keys, whatever becomes of the story.
+    let directory = tempfile::tempdir()?.keep();
     let binary = workspace::build_program(workspace::Profile::Release)?.join("holdfast");
-    let mut holdfast = Program::new(&binary, home.path());
+    let mut holdfast = Program::new(&binary, &directory.join("home"));
     if let Some(registry) = &arguments.registry {
         holdfast = holdfast.with("HOLDFAST_MOVER_IMAGE", format!("{registry}/{}", crate::image::name()));
     }
-    let examples = sites::examples(arguments.registry.as_deref(), home.path())?;
+    let examples = sites::examples(arguments.registry.as_deref(), &directory)?;
     let mut cast = Cast { telling: &mut telling, holdfast: &holdfast, a: &place_a, b: &place_b };
     cast.deploy(&examples)?;
-    cast.protect(&sites::own_vault(vault, arguments.endpoint.as_deref(), home.path()), &["shop"])?;
+    cast.protect(&sites::own_vault(vault, arguments.endpoint.as_deref(), &directory), &["shop"])?;
     let change = cast.change_and_protect_again()?;
     cast.telling.act("Site a is treated as lost: nothing is asked of it from here on");
     let killed = Instant::now();
     let last = change.customer.end();
     let loss = Loss { ledger: change.ledger, captured: change.captured, killed, last };
     cast.recover(&["shop"], &loss)?;
-    telling.say(format!("left in place: namespace shop at {a} and {b}, and the vault {vault}"));
+    telling
+        .say(format!("left in place: namespace shop at {a} and {b}, ledger at {b}, and the vault {vault}"));
+    telling.say(format!("its recovery key and holdfast's home are in {}", directory.display()));
     telling.end();
     Ok(())
 }
