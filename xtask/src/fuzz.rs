@@ -4,8 +4,10 @@
 //! `fuzz/regressions`. What is learnt is kept in the cache, so that each run goes on from the last.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,7 +38,7 @@ const MEMORY: u32 = 1024;
 /// No input may take longer than this.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Builds the targets and runs them one after the other.
+/// Builds the targets and runs them.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let all = names()?;
     for name in &arguments.targets {
@@ -56,16 +58,28 @@ pub fn run_all(length: Duration) -> Result<()> {
     each(&build()?, &names()?, length)
 }
 
+/// Runs the targets, one on each processor: an input is fed on one alone.
 fn each(programs: &Path, names: &[String], length: Duration) -> Result<()> {
     let cache = Cache::of_user()?;
-    let mut failed = Vec::new();
-    for name in names {
-        let learnt = cache.root().join("fuzz").join(name);
-        if let Err(error) = one(&programs.join(name), name, &learnt, length) {
-            eprintln!("{error:#}");
-            failed.push(name.as_str());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failed = Vec::new();
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let learnt = cache.root().join("fuzz").join(name);
+            if let Err(error) = one(&programs.join(name), name, &learnt, length) {
+                eprintln!("{error:#}");
+                failed.push(name.as_str());
+            }
         }
-    }
+        failed
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let ended =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect()
+    });
     ensure!(failed.is_empty(), "inputs were found that break: {}", failed.join(", "));
     Ok(())
 }
