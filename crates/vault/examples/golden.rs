@@ -15,9 +15,9 @@
 
 use holdfast_vault::{Credentials, Store, StoreOptions, Vault};
 
-#[path = "../tests/support/bytes.rs"]
+#[path = "../tests/suite/support/bytes.rs"]
 mod bytes;
-#[path = "../tests/support/golden.rs"]
+#[path = "../tests/suite/support/golden.rs"]
 mod golden;
 
 use bytes::{noise, text};

@@ -1,12 +1,16 @@
 //! A mover that is given a block device, from its instructions to what is in the vault.
+//!
+//! A program of its own: a mover sets the umask of its process.
 
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     unreachable_pub,
-    reason = "what fails here fails the test"
+    reason = "what fails here fails the test; of what tests share this uses a part"
 )]
 
+#[path = "suite/support/mod.rs"]
 mod support;
 
 use std::ffi::OsString;

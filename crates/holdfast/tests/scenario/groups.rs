@@ -95,6 +95,7 @@ fn a_backup_from_a_group_survives_being_killed_and_its_namespace_deleted() {
 
 /// Members of a group are kept, and the storage deletes the group with the last of them.
 #[test]
+#[ignore = "long: several points of a group, and their going"]
 fn what_is_kept_of_a_group_goes_with_its_last() {
     let stand = Stand::get();
     let program = counter_of(stand, "kin", CSI_IMAGE_CLASS);
@@ -160,6 +161,7 @@ fn deploy_on_two_drivers(site: &Site, name: &str) {
 
 /// Each driver cuts its own claims of a namespace together, and the point does not take the two groups for one.
 #[test]
+#[ignore = "long: a variant of one group"]
 fn two_drivers_in_one_namespace_cut_two_groups() {
     let shared = Stand::get();
     let site = shared.block_on(async {

@@ -64,6 +64,7 @@ fn a_line_that_breaks_while_a_snapshot_is_read_costs_time_and_nothing_else() {
 
 /// Whoever does not want to wait for the vault gets away at once, and the storage keeps nothing.
 #[test]
+#[ignore = "long: what the line keeps from ending is waited for"]
 fn a_backup_is_given_up_while_the_vault_is_away() {
     let stand = Stand::get();
     let (program, line) = behind_a_line(stand, "away");
