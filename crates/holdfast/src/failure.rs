@@ -3,19 +3,19 @@
 use std::fmt;
 
 use holdfast_model::manifest::InvalidManifest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
 /// An error as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// Stable code, documented in docs/failure-modes.md.
     pub(crate) code: String,
     /// What is wrong, with the name of the thing.
     pub(crate) message: String,
     /// What to do about it; may be empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) hint: String,
     #[serde(skip)]
     usage: bool,

@@ -11,6 +11,7 @@ use holdfast_volume::files::{Compare, Extras, Verify};
 use holdfast_volume::mover::{FileMode, FileRestore};
 use tokio_util::sync::CancellationToken;
 
+use crate::home::reports::Came;
 use crate::interrupt;
 use crate::points::Chosen;
 use crate::progress::run::observer;
@@ -121,8 +122,8 @@ impl Session {
             observer: observer(self),
             cancel,
         };
-        let result = interrupt::on_worker(restore_volumes(request)).await;
-        begun.end(&self.home)?;
+        let result = interrupt::on_worker(restore_volumes(request)).await.map_err(anyhow::Error::from);
+        begun.report(self, &result, |report| (report.outcome, Came::Restore(Box::new(report.clone()))))?;
         let report = result?;
         // It settles first what dead runs of the application left.
         runs::settled(&self.home, target.cluster.name(), Some(&id))?;

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use clap::Args;
 use holdfast_model::manifest::{ClusterSpec, MoverLimits};
-use holdfast_model::{AppId, RunId, quantity};
+use holdfast_model::{AppId, Outcome, RunId, quantity};
 use holdfast_protect::progress::{Clock, Entry};
 use holdfast_volume::MoverSettings;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::edge;
+use crate::failure::Failure;
 use crate::home::Home;
 use crate::home::journal::RunJournal;
+use crate::home::reports::{Came, Ended, Head};
 use crate::session::Session;
 
 /// How the pods that move volumes are made.
@@ -170,6 +172,24 @@ impl Begun {
             true => Ok(home.forget_run(&self.id)?),
             false => Ok(()),
         }
+    }
+
+    /// Ends the run and keeps what came of it. That it cannot be kept is told, and no failure of the run.
+    pub(crate) fn report<T>(
+        self,
+        session: &Session,
+        result: &anyhow::Result<T>,
+        came: impl FnOnce(&T) -> (Outcome, Came),
+    ) -> anyhow::Result<()> {
+        let (outcome, result) = match result {
+            Ok(report) => came(report),
+            Err(error) => (Outcome::Failed, Came::Failure(Failure::of(error))),
+        };
+        let head = Head { run: self.id.clone(), what: self.journal.what(), ended: edge::now(), outcome };
+        if let Err(error) = session.home.keep_report(&Ended { head, result }) {
+            session.warn(&format!("`holdfast run show` will not know run {}: {error}", self.id));
+        }
+        self.end(&session.home)
     }
 }
 

@@ -12,6 +12,7 @@ use holdfast_vault::{Error as VaultError, Repository};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::Found;
+use crate::home::reports::Came;
 use crate::progress::run::observer;
 use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
 use crate::session::Session;
@@ -81,8 +82,8 @@ impl Backup {
             observer: observer(session),
             cancel,
         };
-        let result = interrupt::on_worker(backup(request)).await;
-        begun.end(&session.home)?;
+        let result = interrupt::on_worker(backup(request)).await.map_err(anyhow::Error::from);
+        begun.report(session, &result, |point| (point.outcome, Came::Point(Box::new(point.clone()))))?;
         let point = result?;
         // A backup settles first what dead runs of its application left.
         runs::settled(&session.home, target.cluster.name(), Some(&found.application.id))?;

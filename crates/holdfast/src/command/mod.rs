@@ -18,6 +18,7 @@ pub(crate) mod point;
 pub(crate) mod points;
 pub(crate) mod rbac;
 pub(crate) mod restore;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod snapshots;
 pub(crate) mod standby;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     Restore(restore::Restore),
     /// Say whether a cluster has what a recovery point holds, object by object
     Verify(verify::Verify),
+    /// Show what backups and restores did
+    #[command(subcommand)]
+    Run(run::Command),
     /// Keep the volumes of an application ready at another cluster, and take over there
     #[command(subcommand)]
     Standby(standby::Command),
@@ -84,6 +88,7 @@ pub(crate) fn run(session: &Session, command: Command, program: clap::Command) -
         Command::Point(command) => command.run(session),
         Command::Restore(command) => command.run(session),
         Command::Verify(command) => command.run(session),
+        Command::Run(command) => command.run(session),
         Command::Volume(command) => command.run(session),
         Command::Files(command) => command.run(session),
         Command::Rbac(command) => command.run(session),

@@ -12,6 +12,7 @@ use holdfast_protect::restore::{AsPlanned, RestoreRequest, restore};
 use tokio_util::sync::CancellationToken;
 
 use super::terms::TermsArgs;
+use crate::home::reports::Came;
 use crate::points::{Chosen, PointRef};
 use crate::progress::run::observer;
 use crate::runs::{self, Begun, Busy, MoverArgs, SystemClock};
@@ -132,8 +133,8 @@ impl Order {
             on_object: None,
             cancel,
         };
-        let result = interrupt::on_worker(restore(request)).await;
-        begun.end(&session.home)?;
+        let result = interrupt::on_worker(restore(request)).await.map_err(anyhow::Error::from);
+        begun.report(session, &result, |report| (report.outcome, Came::Restore(Box::new(report.clone()))))?;
         let report = result?;
         // A restore settles first what dead runs of its application left.
         runs::settled(&session.home, target.cluster.name(), Some(&id))?;

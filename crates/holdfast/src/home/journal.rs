@@ -127,6 +127,11 @@ impl RunJournal {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).has_ended()
     }
 
+    /// What the run is.
+    pub(crate) fn what(&self) -> String {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).what.clone()
+    }
+
     fn save(&self) -> std::io::Result<()> {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let json = serde_json::to_vec_pretty(&*record)?;

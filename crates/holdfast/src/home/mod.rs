@@ -4,6 +4,7 @@
 //! vaults/NAME.yaml  clusters/NAME.yaml  sites/NAME.yaml  policies/NAME.yaml   manifests
 //! keys/NAME.key                                          the root key of vault NAME, mode 0600
 //! runs/ID.json                                           what a run has begun and not yet cleaned up
+//! reports/ID.json                                        what the newest ended runs did
 //! ```
 //! Nothing in it is the only copy of anything: applications and points are in the vaults, and the
 //! recovery keys were escrowed when the vaults were made.
@@ -17,6 +18,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod manifests;
 pub(crate) mod private;
+pub(crate) mod reports;
 
 /// A home directory, which need not exist before something is written to it.
 #[derive(Debug, Clone)]

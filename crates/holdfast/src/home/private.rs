@@ -70,12 +70,23 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     File::open(path).and_then(read_bounded).map_err(|error| Error::file("read", path, error))
 }
 
+/// Reads a text file of at most so many bytes.
+pub(crate) fn read_up_to(path: &Path, limit: u64) -> Result<String> {
+    File::open(path)
+        .and_then(|file| read_at_most(file, limit))
+        .map_err(|error| Error::file("read", path, error))
+}
+
 /// Reads text up to the limit of what a file of ours may be.
 pub(crate) fn read_bounded(source: impl std::io::Read) -> std::io::Result<String> {
+    read_at_most(source, LIMIT)
+}
+
+fn read_at_most(source: impl std::io::Read, limit: u64) -> std::io::Result<String> {
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut std::io::Read::take(source, LIMIT + 1), &mut text)?;
-    match text.len() as u64 > LIMIT {
-        true => Err(std::io::Error::other("it is larger than 1 MiB")),
+    std::io::Read::read_to_string(&mut std::io::Read::take(source, limit + 1), &mut text)?;
+    match text.len() as u64 > limit {
+        true => Err(std::io::Error::other(format!("it is larger than {} MiB", limit >> 20))),
         false => Ok(text),
     }
 }

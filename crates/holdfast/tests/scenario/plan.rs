@@ -73,6 +73,10 @@ fn a_restore_is_shown_before_and_after_it_is_made() {
 
     let restored = program.ok(&["restore", LATEST, "--to", "b", "--allow-privileged", "-o", "json"]).json();
     assert_eq!(restored["outcome"], "Completed", "{restored:#}");
+    let shown = program.ok(&["run", "show", "latest", "-o", "json"]).json();
+    assert_eq!(shown["restore"], restored, "what a run did is kept");
+    let runs = program.ok(&["run", "list"]).stdout;
+    assert!(runs.contains("backup plan") && runs.contains("restore 2"), "{runs}");
     let before = versions(&at_b);
     let same = plan(&program, 0, &[]);
     for verdict in ["create", "update", "conflict", "cannot", "unknown"] {
