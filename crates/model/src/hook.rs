@@ -23,12 +23,15 @@ pub struct Hooks {
     /// Run after capture, also after a failed, cancelled or killed one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub post: Vec<ExecHook>,
+    /// Run after a restore, when what was restored is ready; see [`RestoredHook`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<RestoredHook>,
 }
 
 impl Hooks {
     /// Whether there is nothing to run.
     pub fn is_empty(&self) -> bool {
-        self.pre.is_empty() && self.hold.is_empty() && self.post.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -59,6 +62,44 @@ pub struct ExecHook {
     /// Seconds after which the command has failed.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
+}
+
+/// One command that is run after each restore, in the order in which they are listed. A restore that is run
+/// again runs it again, also where all was there: it must do no harm then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoredHook {
+    /// Name in reports.
+    pub name: String,
+    /// Where it runs; a namespace is named as at the source.
+    pub target: HookTarget,
+    /// Program and arguments, executed without a shell.
+    pub command: Vec<String>,
+    /// Seconds after which the command has failed.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+    /// Whether the hooks after it run if it fails; the restore is Partial either way.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+impl RestoredHook {
+    /// Its command, to be run at `target`.
+    pub fn exec(&self, target: HookTarget) -> ExecHook {
+        let (name, command) = (self.name.clone(), self.command.clone());
+        ExecHook { name, target, command, timeout_seconds: self.timeout_seconds }
+    }
+}
+
+/// What follows when a hook after a restore fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The hooks after it are not run.
+    #[default]
+    Stop,
+    /// They are.
+    Continue,
 }
 
 /// One session held open while volumes are captured.

@@ -48,6 +48,11 @@ impl LabelSelector {
         Ok(Self { requirements: requirements.ok_or_else(invalid)? })
     }
 
+    /// Whether it has no requirements.
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
     /// Whether it selects an object, by its `metadata.labels`.
     pub fn selects(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];

@@ -322,9 +322,11 @@ fn validate_application(document: &Document<ApplicationSpec>) -> Result<(), Inva
         Err(InvalidManifest::Hook { name: name.clone(), hook: hook.to_owned(), message: message.to_owned() })
     };
     let hooks = &document.spec.hooks;
-    for hook in hooks.pre.iter().chain(&hooks.post) {
-        if hook.command.is_empty() {
-            return refuse(&hook.name, "`command` is empty; give the program and its arguments");
+    let commands = hooks.pre.iter().chain(&hooks.post).map(|hook| (&hook.name, &hook.command));
+    let restored = hooks.restored.iter().map(|hook| (&hook.name, &hook.command));
+    for (hook, command) in commands.chain(restored) {
+        if command.is_empty() {
+            return refuse(hook, "`command` is empty; give the program and its arguments");
         }
     }
     for hook in &hooks.hold {

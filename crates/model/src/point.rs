@@ -239,7 +239,7 @@ pub struct Cut {
 pub struct HookRun {
     /// Name of the hook.
     pub name: String,
-    /// `pre`, `hold` or `post`.
+    /// `pre`, `hold`, `post` or `restored`.
     pub phase: String,
     /// Pod it ran in.
     pub pod: String,

@@ -30,6 +30,7 @@ fn agrees(order: &Order, header: &Header, file: &Path) -> anyhow::Result<()> {
         !said.selection.is_everything() && said.selection != planned.selection,
         !said.modifiers.is_empty() && said.modifiers != planned.modifiers,
         said.allow_privileged && !planned.allow_privileged,
+        said.no_hooks && !planned.no_hooks,
     ];
     if contradicts.contains(&true) {
         let what = format!("the plan in {} was made with other options", file.display());

@@ -26,6 +26,10 @@ pub(super) struct TermsArgs {
     #[arg(long)]
     allow_privileged: bool,
 
+    /// Do not run the hooks that the application has for restores
+    #[arg(long)]
+    no_hooks: bool,
+
     #[command(flatten)]
     selection: SelectionArgs,
 }
@@ -71,7 +75,8 @@ impl TermsArgs {
         let existing = Policies::parse(&self.existing).map_err(usage)?;
         let mapping = self.names.mapping()?;
         let modifiers = self.modifiers.modifiers()?;
-        Ok(Terms { selection, mapping, modifiers, existing, allow_privileged: self.allow_privileged })
+        let (allow_privileged, no_hooks) = (self.allow_privileged, self.no_hooks);
+        Ok(Terms { selection, mapping, modifiers, existing, allow_privileged, no_hooks })
     }
 }
 

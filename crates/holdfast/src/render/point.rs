@@ -184,7 +184,7 @@ fn access(modes: &[String]) -> String {
     if modes.is_empty() { "-".to_owned() } else { modes.iter().map(short).collect::<Vec<_>>().join(",") }
 }
 
-fn hooks(hooks: &[HookRun], details: &mut Details) {
+pub(super) fn hooks(hooks: &[HookRun], details: &mut Details) {
     if hooks.is_empty() {
         return;
     }

@@ -37,6 +37,7 @@ pub(crate) fn report(report: &RestoreReport, view: &View) -> String {
     volumes(report, view, &mut details);
     objects(report, view, &mut details);
     readiness(report, &mut details);
+    super::point::hooks(&report.hooks, &mut details);
     if !report.notes.is_empty() {
         details.section("To know");
         for note in &report.notes {

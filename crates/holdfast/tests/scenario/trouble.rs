@@ -401,3 +401,72 @@ const WEBHOOK_SWITCH: &str = r#"[
   {"op": "replace", "path": "/spec/conversion", "value": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
     "clientConfig": {"service": {"namespace": "nowhere", "name": "gone"}}}}}
 ]"#;
+
+/// Commands run in what was restored, when it is ready; one that fails is named, and what it keeps from running, too.
+#[test]
+fn hooks_run_after_a_restore() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "restored");
+    apply(&stand.a, "{apiVersion: v1, kind: Namespace, metadata: {name: restored}}");
+    apply(
+        &stand.a,
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: box, namespace: restored}\nspec:\n  \
+         selector: {matchLabels: {app: box}}\n  template:\n    metadata: {labels: {app: box}}\n    spec:\n      \
+         terminationGracePeriodSeconds: 0\n      containers:\n      - name: box\n        \
+         image: testbed.local/busybox:1\n        imagePullPolicy: Never\n        command: [sh, -c, sleep 3600]\n",
+    );
+    program.init_vault();
+    let hook = |name: &str, command: &str, more: &str| {
+        format!(
+            "    - name: {name}\n      target: {{namespace: restored, labels: {{app: box}}}}\n      \
+             command: [sh, -c, '{command}']\n{more}"
+        )
+    };
+    let hooks = [
+        "  hooks:\n    restored:\n".to_owned(),
+        hook(
+            "clean",
+            "test ! -e /tmp/dirty || { echo it is dirty >&2; exit 5; }",
+            "      onFailure: continue\n",
+        ),
+        hook("register", "echo $HOSTNAME >> /tmp/registered; test ! -e /tmp/taken", ""),
+        hook("last", "touch /tmp/last", ""),
+    ];
+    program.add("restored", &application("restored", &hooks.concat()));
+    program.ok(&["backup", "restored", "--context", "a"]);
+    let restore = ["restore", "restored/latest", "--to", "b", "--namespace-map", "restored=restored-b"];
+    let plan = program.ok(&[&restore[..], &["--plan"]].concat()).stdout;
+    assert!(plan.contains("hook register runs `sh -c echo $HOSTNAME"), "{plan}");
+
+    let report = program.ok(&[&restore[..], &["-o", "json"]].concat()).json();
+    let names = |report: &serde_json::Value| {
+        let ran = report["hooks"].as_array().into_iter().flatten();
+        ran.map(|hook| hook["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&report), ["clean", "register", "last"], "{report:#}");
+    let inside = |command: &str| {
+        let exec = ["-n", "restored-b", "exec", "deploy/box", "--", "sh", "-c", command];
+        kubectl(&stand.b, &exec)
+    };
+    assert_eq!(inside("wc -l < /tmp/registered").trim(), "1");
+
+    inside("touch /tmp/dirty /tmp/taken; rm /tmp/last");
+    let report = program.expect(3, &[&restore[..], &["-o", "json"]].concat()).json();
+    assert_eq!(names(&report), [""; 0], "{report:#}");
+    let problems = report["problems"].as_array().unwrap();
+    let told: Vec<&str> = problems.iter().map(|problem| problem["message"].as_str().unwrap()).collect();
+    assert!(
+        told.len() == 3 && problems.iter().all(|problem| problem["code"] == "restore.hook"),
+        "{report:#}"
+    );
+    assert!(told.iter().any(|message| message.contains("exit code 5: it is dirty")), "{told:?}");
+    assert!(told.contains(&"was not run, because hook register failed"), "{told:?}");
+    assert_eq!(inside("ls /tmp/last 2>&1 | grep -c No").trim(), "1");
+    assert_eq!(inside("wc -l < /tmp/registered").trim(), "2", "hooks run in every restore");
+
+    program.expect(3, &[&restore[..], &["--ready-within", "0s"]].concat());
+    program.ok(&[&restore[..], &["--no-hooks"]].concat());
+    program.ok(&[&restore[..], &["--kinds", "configmaps"]].concat());
+    assert_eq!(inside("wc -l < /tmp/registered").trim(), "2");
+    stand.retire(&["restored", "restored-b"]);
+}

@@ -11,6 +11,7 @@ use super::terms::Terms;
 use crate::id::{AppId, PointId, RunId};
 use crate::object::{ObjectRef, ResourceType};
 use crate::outcome::{Outcome, Problem};
+use crate::point::HookRun;
 
 /// What became of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -171,6 +172,9 @@ pub struct RestoreReport {
     pub volumes: Vec<VolumeResult>,
     /// The workloads that were waited for.
     pub readiness: Vec<Readiness>,
+    /// The hooks that ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRun>,
     /// What should be known but is no problem.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -186,6 +186,25 @@ impl Chooser {
             && self.labels.selects(object)
     }
 
+    /// Whether an object that is chosen is so for itself, and not only as a namespace or a definition that goes
+    /// with others. A namespace is, where whole ones are chosen.
+    pub fn means(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
+        let is_of_whole = self.kinds.is_empty() && self.labels.is_empty() && otherwise(&self.objects);
+        self.names(of, namespace, object) || (is_namespace(of) && is_of_whole)
+    }
+
+    /// Which of the single objects that are to be taken, counted from 0, an object is.
+    pub fn named_by(
+        &self,
+        of: &ResourceType,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> impl Iterator<Item = usize> {
+        let name = read::name(object);
+        let named = self.objects.iter().filter(|rule| rule.takes).enumerate();
+        named.filter(move |(_, rule)| rule.pattern.matches(of, namespace, name)).map(|(index, _)| index)
+    }
+
     /// A namespace goes with what is chosen of it, unless its own kind is taken out.
     fn takes_ground(&self, of: &ResourceType) -> bool {
         let otherwise = self.layer != Layer::Cluster;

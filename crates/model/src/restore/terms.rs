@@ -38,4 +38,7 @@ pub struct Terms {
     pub existing: Policies,
     /// Objects that give power over the cluster or over nodes are written, too; see [`super::privilege`].
     pub allow_privileged: bool,
+    /// The hooks that the application has for restores are not run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_hooks: bool,
 }

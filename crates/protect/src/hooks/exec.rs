@@ -30,6 +30,23 @@ pub async fn run_pre(cluster: &Cluster, hooks: &[ExecHook], namespaces: &[&str])
     Ok(runs)
 }
 
+/// Runs a hook after a restore; if it fails, says where and why.
+///
+/// # Errors
+/// [`Error::Cluster`]
+pub(crate) async fn run_restored(
+    cluster: &Cluster,
+    hook: &ExecHook,
+    namespaces: &[&str],
+) -> Result<std::result::Result<HookRun, (String, String)>> {
+    Ok(match place::find_soon(cluster, &hook.target, namespaces).await? {
+        Ok(place) => {
+            attempt(cluster, "restored", hook, &place).await.map_err(|reason| (place.to_string(), reason))
+        }
+        Err(why) => Err((place::describe(&hook.target), why.to_string())),
+    })
+}
+
 /// Runs the owed post hooks, all of them, whatever becomes of each. Gives the runs and those hooks
 /// that failed and are still owed.
 pub async fn release(cluster: &Cluster, owed: &[OwedHook]) -> Released {
@@ -72,8 +89,17 @@ async fn settle(cluster: &Cluster, debt: &OwedHook) -> Result<Option<HookRun>> {
 }
 
 async fn run(cluster: &Cluster, phase: &'static str, hook: &ExecHook, place: &Place) -> Result<HookRun> {
-    let fail =
-        |reason: String| Error::Hook { phase, hook: hook.name.clone(), place: place.to_string(), reason };
+    let fail = |reason| Error::Hook { phase, hook: hook.name.clone(), place: place.to_string(), reason };
+    attempt(cluster, phase, hook, place).await.map_err(fail)
+}
+
+/// Runs a command to its end; the error says why it failed.
+async fn attempt(
+    cluster: &Cluster,
+    phase: &'static str,
+    hook: &ExecHook,
+    place: &Place,
+) -> std::result::Result<HookRun, String> {
     let exec = Exec {
         namespace: place.namespace.clone(),
         pod: place.pod.clone(),
@@ -85,10 +111,10 @@ async fn run(cluster: &Cluster, phase: &'static str, hook: &ExecHook, place: &Pl
     let limit = Duration::from_secs(hook.timeout_seconds.into());
     let result = tokio::time::timeout(limit, cluster.run(exec, None, OUTPUT))
         .await
-        .map_err(|_| fail(format!("it did not end within {} s and may still be running", limit.as_secs())))?
-        .map_err(|error| fail(error.to_string()))?;
+        .map_err(|_| format!("it did not end within {} s and may still be running", limit.as_secs()))?
+        .map_err(|error| error.to_string())?;
     if result.code != 0 {
-        return Err(fail(describe(&result)));
+        return Err(describe(&result));
     }
     Ok(HookRun {
         name: hook.name.clone(),

@@ -8,6 +8,7 @@ mod exec;
 mod hold;
 mod place;
 
+pub(crate) use exec::run_restored;
 pub use exec::{Released, release, run_pre};
 pub use hold::Sessions;
 pub use place::{Place, owed, place_of};

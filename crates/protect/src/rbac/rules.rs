@@ -85,7 +85,7 @@ pub const RULES: &[Rule] = &[
         "a holder pod is cut off the network",
     ),
     rule(
-        BACKUP,
+        BOTH,
         Place::Application,
         CORE,
         &["pods/exec"],

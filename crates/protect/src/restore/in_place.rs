@@ -93,6 +93,7 @@ impl InPlace<'_> {
             kinds: Vec::new(),
             objects: Vec::new(),
             volumes: results.volumes,
+            hooks: Vec::new(),
             readiness: Vec::new(),
             notes: results.notes,
             problems: results.problems,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::FutureExt;
-use holdfast_model::point::Point;
+use holdfast_model::point::{HookRun, Point};
 use holdfast_model::restore::order::{self, LEVELS};
 use holdfast_model::restore::{Readiness, RestoreReport, Terms, VolumeResult};
 use holdfast_model::{GroupKind, Outcome, Problem, ResourceType};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Hold;
+use super::hooks::{self, Ran};
 use super::request::RestoreRequest;
 use super::session::Session;
 use super::tally::Tally;
@@ -53,6 +54,7 @@ struct Walk<'a> {
     began: Instant,
     volumes: Vec<VolumeResult>,
     readiness: Vec<Readiness>,
+    ran: Vec<HookRun>,
 }
 
 impl<'a> Walk<'a> {
@@ -80,6 +82,7 @@ impl<'a> Walk<'a> {
             began,
             volumes: Vec::new(),
             readiness: Vec::new(),
+            ran: Vec::new(),
         };
         walk.go().await
     }
@@ -97,6 +100,8 @@ impl<'a> Walk<'a> {
         }
         self.level(order::after_ready()).await?;
         self.ready("readiness of the rest").await?;
+        self.hooks().await?;
+        self.session.missed().into_iter().for_each(|problem| self.session.tally.problem(problem));
         Ok(self.report())
     }
 
@@ -150,6 +155,25 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Runs what the application has for after its restore.
+    async fn hooks(&mut self) -> Result<()> {
+        let wanted = hooks::wanted(&self.session.point.point, &self.session.terms);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let ran = match self.request.wait_ready {
+            Duration::ZERO => Ran { problems: hooks::not_waited(wanted), ..Ran::default() },
+            _ => {
+                let running = hooks::run(&self.session.cluster, wanted, &self.session.terms, &self.readiness);
+                self.step("hooks", running).await?
+            }
+        };
+        ran.problems.into_iter().for_each(|problem| self.session.tally.problem(problem));
+        ran.notes.into_iter().for_each(|note| self.session.tally.note(note));
+        self.ran = ran.runs;
+        Ok(())
+    }
+
     fn report(self) -> RestoreReport {
         let total = self.session.tally.total();
         let point = &self.session.point.point;
@@ -171,6 +195,7 @@ impl<'a> Walk<'a> {
             objects: total.objects,
             volumes: self.volumes,
             readiness: self.readiness,
+            hooks: self.ran,
             notes: total.notes,
             problems: total.problems,
             steps: self.steps.times(),

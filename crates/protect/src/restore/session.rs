@@ -14,6 +14,7 @@ use super::claims::Claims;
 use super::owners::Owners;
 use super::ready;
 use super::served::Served;
+use super::sought::Sought;
 use super::source::{self, Fetched};
 use super::state::AsPlanned;
 use super::tally::Tally;
@@ -31,6 +32,7 @@ pub(super) struct Session {
     pub(super) point: OpenPoint,
     pub(super) terms: Terms,
     chooser: Arc<Chooser>,
+    sought: Sought,
     policies: PolicyBook,
     pub(super) modifiers: Modifiers,
     pub(super) as_planned: Option<AsPlanned>,
@@ -70,6 +72,7 @@ impl Session {
         let served = RwLock::new(Arc::new(Served::discover(&cluster).await?));
         let claims = Claims::of(&point.point);
         let chooser = Arc::new(terms.selection.chooser().map_err(InvalidTerms::from)?);
+        let sought = Sought::of(&terms.selection, Arc::clone(&chooser));
         let policies = terms.existing.book().map_err(InvalidTerms::from)?;
         let modifiers = Modifiers::new(&terms.modifiers).map_err(InvalidTerms::from)?;
         Ok(Self {
@@ -77,6 +80,7 @@ impl Session {
             point,
             terms,
             chooser,
+            sought,
             policies,
             modifiers,
             as_planned: None,
@@ -121,7 +125,16 @@ impl Session {
 
     /// Whether an object of the point is among those that are restored.
     pub(super) fn chooses(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
-        self.chooser.takes(of, namespace, object)
+        let is_chosen = self.chooser.takes(of, namespace, object);
+        if is_chosen {
+            self.sought.met(of, namespace, object);
+        }
+        is_chosen
+    }
+
+    /// What was chosen and is not in the point, as far as it was walked.
+    pub(super) fn missed(&self) -> Vec<Problem> {
+        self.sought.missed()
     }
 
     /// What is to be done if an object is there and differs.

@@ -55,6 +55,7 @@ pub async fn verify(request: VerifyRequest) -> Result<Verification> {
             modifiers: request.modifiers,
             existing: Existing::Replace.into(),
             allow_privileged: true,
+            no_hooks: true,
         },
         dry_runs: DryRuns::Sampled,
         clock: request.clock,

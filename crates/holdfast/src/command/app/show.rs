@@ -73,6 +73,9 @@ fn hooks(application: &Application, details: &mut Details) {
     for hook in &hooks.post {
         details.item(exec("post", hook));
     }
+    for hook in &hooks.restored {
+        details.item(exec("restored ", &hook.exec(hook.target.clone())));
+    }
 }
 
 fn target(target: &HookTarget) -> String {

@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::point::{self, ObjectEntry, file_name};
 use crate::progress::Steps;
 use crate::restore::booking::is_fatal;
+use crate::restore::hooks;
 use crate::restore::outgoing::{Outgoing, captured_ref};
 use crate::restore::preparation::Preparation;
 use crate::restore::remarks;
@@ -54,6 +55,10 @@ pub(super) async fn plan(request: &PlanRequest) -> Result<Plan> {
             steps.run(named.name, planner.level(level)).await?;
         }
     }
+    for hook in hooks::wanted(&planner.session.point.point, &request.terms) {
+        planner.findings.note(format!("hook {} runs `{}` afterwards", hook.name, hook.command.join(" ")));
+    }
+    planner.session.missed().into_iter().for_each(|problem| planner.findings.problem(problem));
     let point = &planner.session.point.point;
     let found = planner.findings.total();
     Ok(Plan {
