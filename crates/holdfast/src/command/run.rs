@@ -34,10 +34,20 @@ impl Command {
     pub(crate) fn run(self, session: &Session) -> anyhow::Result<Outcome> {
         match self {
             Command::List => {
-                let runs = session.home.reported()?;
-                let heads =
-                    runs.iter().map(|run| session.home.report_head(run)).collect::<Result<Vec<_>, _>>()?;
+                let (mut heads, mut unread) = (Vec::new(), false);
+                for run in session.home.reported()? {
+                    match session.home.report_head(&run) {
+                        Ok(head) => heads.push(head),
+                        Err(error) => {
+                            session.warn(&error.to_string());
+                            unread = true;
+                        }
+                    }
+                }
                 session.output.show(&heads, |view| table(&heads, edge::now(), view))?;
+                if unread {
+                    return Ok(Outcome::Partial);
+                }
             }
             Command::Show(Show { run }) => {
                 let ended = session.home.report(&find(&session.home, &run)?)?;

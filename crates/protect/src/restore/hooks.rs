@@ -46,7 +46,11 @@ pub(super) async fn run(
         let is_here = |namespace: &str| restored.contains(&namespace);
         if !target.namespace.as_deref().map_or(!restored.is_empty(), is_here) {
             let why = "nothing that becomes ready was restored in its namespace";
-            ran.notes.push(format!("restored hook {} was not run: {why}", hook.name));
+            match terms.selection.is_everything() {
+                // A part need not have to do with it; of the whole, its namespace is missing or wrong.
+                false => ran.notes.push(format!("restored hook {} was not run: {why}", hook.name)),
+                true => ran.problems.push(left_out(hook, why)),
+            }
             continue;
         }
         match run_restored(cluster, &hook.exec(target), &restored).await? {
