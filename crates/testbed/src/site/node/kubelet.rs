@@ -18,6 +18,9 @@ pub(super) fn spec(plan: &NodePlan, kubernetes: &Built) -> Spec {
         .flag("cert-dir", plan.kubelet_root().join("pki"))
         .flag("hostname-override", plan.name())
         .flag("node-ip", &plan.address)
+        // Every kubelet of a machine binds the same /var/lib/kubelet/device-plugins/kubelet.sock: of two that start at
+        // one moment one ends, and has to be started again as an init system would.
+        .restarted()
         .on_node();
     match plan.zone() {
         Some(zone) => spec.flag("node-labels", format!("{ZONE}={zone}")),
