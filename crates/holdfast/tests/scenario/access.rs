@@ -10,7 +10,7 @@ use crate::stand::{Stand, apply, kubectl, until};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn claim(namespace: &str, name: &str, class: &str, mode: &str, more: &str) -> String {
+pub(crate) fn claim(namespace: &str, name: &str, class: &str, mode: &str, more: &str) -> String {
     format!(
         "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
          spec: {{storageClassName: {class}, accessModes: [{mode}], resources: {{requests: {{storage: 64Mi}}}}{more}}}\n---\n"
@@ -18,7 +18,7 @@ fn claim(namespace: &str, name: &str, class: &str, mode: &str, more: &str) -> St
 }
 
 /// A deployment whose pods have one claim at `/data`.
-fn deployment(namespace: &str, name: &str, claim: &str, replicas: u32, command: &str) -> String {
+pub(crate) fn deployment(namespace: &str, name: &str, claim: &str, replicas: u32, command: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  replicas: {replicas}\n\
          \x20 strategy: {{type: Recreate}}\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n\
@@ -50,7 +50,7 @@ fn modes(site: &Site, namespace: &str, claim: &str) -> [String; 2] {
     [of(&["get", "pvc", claim, "-n", namespace, "-o", modes]), of(&["get", "pv", &volume, "-o", modes])]
 }
 
-fn run(site: &Site, namespace: &str, deployment: &str, script: &str) -> String {
+pub(crate) fn run(site: &Site, namespace: &str, deployment: &str, script: &str) -> String {
     let deployment = format!("deploy/{deployment}");
     kubectl(site, &["exec", "-n", namespace, &deployment, "--", "sh", "-c", script])
 }

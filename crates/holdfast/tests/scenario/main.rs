@@ -20,6 +20,7 @@ mod groups;
 mod keys;
 mod killed;
 mod line;
+mod locations;
 mod memory;
 mod nodes;
 mod plan;
