@@ -1,6 +1,7 @@
 //! The command line of Holdfast: parses, wires the rooms together, and designs what people read.
 
 mod allocator;
+mod before;
 mod catalogue;
 mod cli;
 mod clusters;

@@ -203,8 +203,8 @@ fn hash(value: &impl Hash) -> u64 {
 /// What may be written over when a plan is applied.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
-    /// What was planned to be updated, with the hash of its state.
-    updates: HashMap<String, u64>,
+    /// What was planned to be updated or deleted, with the hash of its state.
+    changes: HashMap<String, u64>,
     /// What could not be judged when it was planned.
     unknown: HashSet<String>,
 }
@@ -213,7 +213,7 @@ impl Expected {
     /// Whether an object in this state is as it was planned.
     pub(crate) fn allows(&self, object: &ObjectRef, live: &LiveState) -> bool {
         let object = object.to_string();
-        self.updates.get(&object) == Some(&hash(live)) || self.unknown.contains(&object)
+        self.changes.get(&object) == Some(&hash(live)) || self.unknown.contains(&object)
     }
 }
 
@@ -223,7 +223,9 @@ impl Objects {
         let mut expected = Expected::default();
         for (object, line) in &self.0 {
             match (line.verdict, line.live) {
-                (VerdictKind::Update, Some(live)) => drop(expected.updates.insert(object.clone(), live)),
+                (VerdictKind::Update | VerdictKind::Delete, Some(live)) => {
+                    expected.changes.insert(object.clone(), live);
+                }
                 (VerdictKind::Unknown, _) => drop(expected.unknown.insert(object.clone())),
                 _ => {}
             }

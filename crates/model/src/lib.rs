@@ -3,6 +3,7 @@
 //! No IO, no clock, no randomness and no Kubernetes client: everything here can be tested by
 //! calling it. Other rooms parse into these types at their edge and pass them on.
 
+pub mod condition;
 pub mod consistency;
 pub mod hook;
 pub mod id;

@@ -65,6 +65,10 @@ pub struct Point {
     /// The point this one was incremental to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<PointId>,
+    /// The point whose restore it was taken before: it holds the objects as they were then, without volumes,
+    /// and is never an application's latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PointId>,
     /// The cluster it came from.
     pub cluster: ClusterFacts,
     /// What was captured, by type.

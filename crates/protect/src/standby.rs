@@ -148,7 +148,8 @@ async fn bring(request: &SyncRequest, stop: &CancellationToken) -> Result<SyncRe
     record(Entry::Temporary { what: MOVERS.to_owned() })?;
     let done = standby::sync(cluster, &request.movers.settings, &leg(request), claims.clone(), stop).await;
     record(Entry::Cleared { what: MOVERS.to_owned() })?;
-    let mut problems = settled.problems;
+    let (mut problems, going) = settled.into_problems();
+    sweep::warn_of(&going);
     problems.extend(unusable);
     let mut volumes = Vec::new();
     for (claim, done) in claims.iter().zip(done) {

@@ -73,6 +73,7 @@ impl Backup {
             run: begun.id.clone(),
             point: PointId::new(edge::now(), edge::random()?),
             epoch: found.application.epoch,
+            before: None,
             keep_snapshots: self.keep_snapshots.unwrap_or(policy.local_snapshots).into(),
             floor: self.consistency.or(policy.consistency),
             wait: self.busy.wait(),

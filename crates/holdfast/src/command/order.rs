@@ -107,6 +107,10 @@ impl Order {
         let mut settings = self.movers.settings(&target.spec, &MoverLimits::default());
         settings.restore_devices = self.restore_devices;
         settings.restore_setuid = self.restore_setuid;
+        let before = match terms.existing.deletes() {
+            true => session.capture_before(&chosen, &target, &terms, self.busy.wait(), &cancel).await?,
+            false => None,
+        };
         let id = chosen.found.application.id.clone();
         let access = chosen.found.vault.mover_access(&id);
         let begun = Begun::begin(session, format!("restore {}", chosen.summary.id))?;
@@ -122,6 +126,7 @@ impl Order {
             run: begun.id.clone(),
             standby: matches!(origin, Origin::Standby),
             terms,
+            before,
             as_planned,
             verify: self.verify,
             wait_ready: self.ready_within,

@@ -49,6 +49,7 @@ fn table(points: &[PointSummary], now: Timestamp, view: &View) -> String {
         Column::wide("EPOCH"),
         Column::wide("STARTED"),
         Column::wide("RUN"),
+        Column::wide("BEFORE"),
     ]);
     for point in points {
         table.row([
@@ -65,6 +66,7 @@ fn table(points: &[PointSummary], now: Timestamp, view: &View) -> String {
             point.epoch.into(),
             point.started.strftime("%Y-%m-%dT%H:%M:%SZ").into(),
             (&point.run).into(),
+            point.before.as_ref().map_or_else(|| "-".into(), Into::into),
         ]);
     }
     table.render(view)
@@ -96,6 +98,7 @@ mod tests {
             objects: 31_000,
             bytes: 1_300_000_000,
             stored: 20_000_000,
+            before: None,
             snapshot: SnapshotId::of(b""),
             root: BlobId::of(b""),
         };

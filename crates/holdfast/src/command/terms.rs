@@ -18,7 +18,7 @@ pub(super) struct TermsArgs {
     #[command(flatten)]
     modifiers: ModifierArgs,
 
-    /// What to do about objects that are there and differ: none (leave and name them), merge (apply what the point has, and force nothing), replace (make them as in the point); KIND=WHAT or KIND:LABELS=WHAT for some, the last that matches decides
+    /// What to do about objects that are there and differ: none (leave and name them), merge (apply what the point has, and force nothing), replace (make them as in the point), recreate (the same; where the server takes no update, delete and create them anew, never data, after a point of what is there was made), prune (the same, and delete what the point does not have, never data); KIND=WHAT or KIND:LABELS=WHAT for some, the last that matches decides
     #[arg(long, value_name = "[KIND[:LABELS]=]WHAT")]
     existing: Vec<String>,
 
@@ -48,6 +48,10 @@ pub(super) struct SelectionArgs {
     /// Only objects with these labels, as kubectl has it
     #[arg(short = 'l', long, value_name = "LABELS", default_value = "", hide_default_value = true, help_heading = SELECTION)]
     selector: String,
+
+    /// Only objects of which this CEL expression is true: object.spec.replicas > 1
+    #[arg(long = "where", value_name = "EXPRESSION", default_value = "", hide_default_value = true, help_heading = SELECTION)]
+    condition: String,
 
     /// Only this object, globs allowed; may be given several times
     #[arg(long, value_name = "KIND/[NAMESPACE/]NAME", help_heading = SELECTION)]
@@ -106,6 +110,7 @@ impl SelectionArgs {
             namespaces: self.namespaces.clone(),
             kinds: self.kinds.clone(),
             labels: self.selector.clone(),
+            condition: self.condition.clone(),
             objects: self.only.clone(),
             layer: match self.layer {
                 Which::Both => Layer::Both,

@@ -36,6 +36,10 @@ pub(crate) struct Verify {
     #[command(flatten)]
     selection: SelectionArgs,
 
+    /// Also name what is there and not in the point, in its namespaces and of the application's scope
+    #[arg(long)]
+    exact: bool,
+
     /// Show the values that differ, and not only where
     #[arg(long)]
     diff: bool,
@@ -64,6 +68,7 @@ impl Verify {
             selection: terms.selection,
             mapping: terms.mapping,
             modifiers: terms.modifiers,
+            exact: self.exact,
             clock: Arc::new(SystemClock),
             observer: observer(session),
         };

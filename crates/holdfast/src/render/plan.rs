@@ -19,6 +19,7 @@ pub(crate) fn plan(plan: &Plan, diff: bool, view: &View) -> String {
     let shown = Shown { all: view.wide, values: diff || view.wide };
     for (heading, verdict) in [
         ("Would be changed", VerdictKind::Update),
+        ("Would be deleted, since the point does not have it", VerdictKind::Delete),
         ("Left alone although it differs", VerdictKind::Conflict),
         ("Cannot be restored", VerdictKind::Cannot),
         ("Left out", VerdictKind::Skip),
@@ -60,6 +61,7 @@ pub(crate) fn word(verdict: VerdictKind) -> &'static str {
     match verdict {
         VerdictKind::Create => "create",
         VerdictKind::Update => "update",
+        VerdictKind::Delete => "delete",
         VerdictKind::Identical => "identical",
         VerdictKind::Skip => "skip",
         VerdictKind::Unknown => "unknown",
@@ -74,6 +76,7 @@ fn counts(plan: &Plan, view: &View) -> String {
         Column::new("KIND"),
         Column::new("CREATE"),
         Column::new("UPDATE"),
+        Column::new("DELETE"),
         Column::new("IDENTICAL"),
         Column::new("SKIP"),
         Column::new("UNKNOWN"),
@@ -81,9 +84,9 @@ fn counts(plan: &Plan, view: &View) -> String {
         Column::new("CANNOT"),
     ]);
     let row = |level: Cell, name: Cell, count_of: &dyn Fn(VerdictKind) -> u64| {
-        let [create, update, identical, skip, unknown, conflict, cannot] =
+        let [create, update, delete, identical, skip, unknown, conflict, cannot] =
             VerdictKind::ALL.map(|verdict| number(verdict, count_of(verdict)));
-        [level, name, create, update, identical, skip, unknown, conflict, cannot]
+        [level, name, create, update, delete, identical, skip, unknown, conflict, cannot]
     };
     for level in &plan.levels {
         for kind in &level.kinds {
@@ -106,7 +109,7 @@ fn number(verdict: VerdictKind, number: u64) -> Cell {
 
 fn tone(verdict: VerdictKind) -> Tone {
     match verdict {
-        VerdictKind::Update | VerdictKind::Unknown => Tone::Warning,
+        VerdictKind::Update | VerdictKind::Delete | VerdictKind::Unknown => Tone::Warning,
         VerdictKind::Conflict | VerdictKind::Cannot => Tone::Bad,
         VerdictKind::Create | VerdictKind::Identical | VerdictKind::Skip => Tone::Plain,
     }
@@ -134,7 +137,7 @@ fn object(planned: &Planned, shown: &Shown, details: &mut Details) {
         | Verdict::Cannot { reason, .. }
         | Verdict::Unknown { reason, .. } => reason.clone(),
         Verdict::Skip { rule, reason, .. } => format!("{reason} ({})", rule_name(*rule)),
-        Verdict::Create | Verdict::Update { .. } | Verdict::Identical => String::new(),
+        Verdict::Create | Verdict::Update { .. } | Verdict::Delete | Verdict::Identical => String::new(),
     };
     if !reason.is_empty() {
         line.push_str(&format!(": {reason}"));
@@ -176,6 +179,7 @@ fn rule_name(rule: SkipRule) -> &'static str {
         SkipRule::LeftToOwner => "its owner makes it",
         SkipRule::DescribesTarget => "the target's own",
         SkipRule::MadeByController => "a controller's",
+        SkipRule::HoldsData => "data is never deleted",
     }
 }
 

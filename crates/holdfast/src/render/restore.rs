@@ -9,11 +9,12 @@ use crate::output::amount::{between, count, size, span};
 use crate::output::{Cell, Column, Details, Table, Tone, View};
 
 /// The verdicts in the order of the table's columns.
-const VERDICTS: [Verdict; 7] = [
+const VERDICTS: [Verdict; 8] = [
     Verdict::Created,
     Verdict::Updated,
     Verdict::Unchanged,
     Verdict::Kept,
+    Verdict::Deleted,
     Verdict::Skipped,
     Verdict::Differs,
     Verdict::Failed,
@@ -28,6 +29,7 @@ pub(crate) fn report(report: &RestoreReport, view: &View) -> String {
         .field("Point", &report.point)
         .field("Application", &report.application_name)
         .field("Cluster", &report.cluster)
+        .field_if("Before", report.before.as_ref().map(ToString::to_string).unwrap_or_default())
         .field("Took", span(between(report.started, report.finished)));
     // A restore of data alone has no objects, and nothing that becomes ready.
     if !report.kinds.is_empty() {
@@ -68,12 +70,13 @@ fn kinds(report: &RestoreReport, view: &View) -> String {
         Column::new("UPDATED"),
         Column::new("UNCHANGED"),
         Column::new("KEPT"),
+        Column::new("DELETED"),
         Column::new("SKIPPED"),
         Column::new("DIFFERS"),
         Column::new("FAILED"),
     ]);
-    let row = |name: Cell, counts: [u64; 7]| {
-        let [created, updated, unchanged, kept, skipped, differs, failed] = counts;
+    let row = |name: Cell, counts: [u64; 8]| {
+        let [created, updated, unchanged, kept, deleted, skipped, differs, failed] = counts;
         let alarm = |number| if number > 0 { Cell::toned(Tone::Bad, count(number)) } else { zero(0) };
         [
             name,
@@ -81,6 +84,7 @@ fn kinds(report: &RestoreReport, view: &View) -> String {
             zero(updated),
             zero(unchanged),
             zero(kept),
+            zero(deleted),
             zero(skipped),
             alarm(differs),
             alarm(failed),
@@ -110,6 +114,7 @@ fn verdict(verdict: Verdict) -> Cell {
         Verdict::Updated => (Tone::Good, "updated"),
         Verdict::Unchanged => (Tone::Plain, "unchanged"),
         Verdict::Kept => (Tone::Plain, "kept"),
+        Verdict::Deleted => (Tone::Good, "deleted"),
         Verdict::Skipped => (Tone::Plain, "skipped"),
         Verdict::Differs => (Tone::Bad, "differs"),
         Verdict::Failed => (Tone::Bad, "failed"),

@@ -19,9 +19,11 @@ pub(crate) fn verification(found: &Verification, diff: bool, view: &View) -> Str
         .field("Identical", count(found.identical))
         .field("Left out", format!("{} on purpose", count(found.left_out)))
         .field("Deviating", deviating(found));
-    for (heading, kind) in
-        [("Not there", DeviationKind::Missing), ("There, but not as in the point", DeviationKind::Differs)]
-    {
+    for (heading, kind) in [
+        ("Not there", DeviationKind::Missing),
+        ("There, but not as in the point", DeviationKind::Differs),
+        ("There, but not in the point", DeviationKind::Extra),
+    ] {
         let all: Vec<&Deviation> = found.deviations.iter().filter(|one| one.kind == kind).collect();
         if all.is_empty() {
             continue;

@@ -470,3 +470,87 @@ fn hooks_run_after_a_restore() {
     assert_eq!(inside("wc -l < /tmp/registered").trim(), "2");
     stand.retire(&["restored", "restored-b"]);
 }
+
+/// Before anything may be deleted, what is there is in a point, which is not taken for the application's latest.
+#[test]
+fn what_may_be_deleted_is_in_a_point_before() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "before");
+    small(stand, &program, "before");
+    program.ok(&["backup", "before", "--context", "a"]);
+    let latest = program.ok(&["points", "before", "-o", "json"]).json()[0]["id"].clone();
+    kubectl(&stand.a, &["-n", "before", "delete", "configmap", "page"]);
+    apply(
+        &stand.a,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: page, namespace: before}\nimmutable: true\ndata: {a: other}\n",
+    );
+    let restore = ["restore", "before/latest", "--to", "a", "--existing", "configmaps=recreate"];
+    let plan = program.ok(&[&restore[..], &["--plan"]].concat()).stdout;
+    assert!(plan.contains("would be deleted and created anew"), "{plan}");
+    assert_eq!(program.ok(&["points", "before", "-o", "json"]).json().as_array().map(Vec::len), Some(1));
+
+    let report = program.ok(&[&restore[..], &["-o", "json"]].concat()).json();
+    let data = ["-n", "before", "get", "configmap", "page", "-o", "jsonpath={.data.a}"];
+    assert_eq!(kubectl(&stand.a, &data), "b");
+    let points = program.ok(&["points", "before", "-o", "json"]).json();
+    let (id, before) = (&points[1]["id"], &points[1]["before"]);
+    assert_eq!((before, &report["before"], &report["point"]), (&latest, id, &latest), "{points:#}");
+    let shown = program.ok(&["point", "show", "before/latest", "-o", "json"]).json();
+    assert_eq!(shown["id"], latest, "{shown:#}");
+
+    let id = id.as_str().unwrap();
+    let back = ["restore", id, "--to", "a", "--existing", "replace", "--only", "configmap/before/page"];
+    program.ok(&back);
+    assert_eq!(kubectl(&stand.a, &data), "other");
+    stand.retire(&["before"]);
+}
+
+/// A namespace becomes what the point is: planned, applied as planned, verified.
+#[test]
+fn what_came_after_the_point_goes_when_that_is_asked_for() {
+    let stand = Stand::get();
+    let program = Program::new(stand, "exact");
+    small(stand, &program, "exact");
+    program.ok(&["backup", "exact", "--context", "a"]);
+    let later = |name: &str| {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: exact}}\n");
+        apply(&stand.a, &text);
+    };
+    let left = || {
+        let names = ["-n", "exact", "get", "configmaps", "-o", "jsonpath={.items[*].metadata.name}"];
+        kubectl(&stand.a, &names)
+    };
+    let verify = |code| program.expect(code, &["verify", "exact/latest", "--against", "a", "--exact"]).stdout;
+    assert!(verify(0).contains("Completed"));
+    later("later");
+    assert!(verify(3).contains("configmaps exact/later"));
+    program.ok(&["verify", "exact/latest", "--against", "a"]);
+
+    let file = program.path("exact.plan").to_string_lossy().into_owned();
+    let restore = ["restore", "exact/latest", "--to", "a"];
+    let make = |file: &str| {
+        let planning = ["--existing", "prune", "--plan", "--plan-file", file];
+        program.ok(&[&restore[..], &planning].concat()).stdout
+    };
+    let plan = make(&file);
+    assert!(plan.contains("Would be deleted") && plan.contains("configmaps exact/later"), "{plan}");
+    assert_eq!(left(), "kube-root-ca.crt later page");
+    later("latest");
+    let apply_plan = |code| program.expect(code, &[&restore[..], &["--plan-file", &file]].concat());
+    let refused = apply_plan(1).stderr;
+    assert!(refused.contains("configmaps exact/latest was not in the plan"), "{refused}");
+    assert_eq!(left(), "kube-root-ca.crt later latest page");
+    std::fs::remove_file(&file).unwrap();
+    make(&file);
+    let report = apply_plan(0).stdout;
+    assert!(report.contains("DELETED") && report.contains("configmaps exact/later"), "{report}");
+    assert_eq!(left(), "kube-root-ca.crt page");
+    assert!(verify(0).contains("Completed"));
+
+    let points = program.ok(&["points", "exact", "-o", "json"]).json();
+    let before = points.as_array().unwrap().iter().find(|point| point["before"].is_string()).unwrap();
+    let id = before["id"].as_str().unwrap();
+    program.ok(&["restore", id, "--to", "a", "--only", "configmaps/exact/later"]);
+    assert_eq!(left(), "kube-root-ca.crt later page");
+    stand.retire(&["exact"]);
+}

@@ -33,7 +33,7 @@ pub use difference::{Change, ChangeKind, differences};
 pub use mapping::{InvalidMapping, Mapping};
 pub use modifier::{Modifier, Modifiers};
 pub use plan::Plan;
-pub use policy::{Existing, InvalidPolicy, Policies, Policy, PolicyBook};
+pub use policy::{Existing, InvalidPolicy, Policies, Policy, PolicyBook, holds_data};
 pub use prepare::{Prepared, Sending, comparable, prepare};
 pub use read::{Unusable, read};
 pub use report::{

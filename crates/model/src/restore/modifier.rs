@@ -82,6 +82,13 @@ pub struct Modifiers(Vec<(Chooser, Modifier)>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applicable(Vec<usize>);
 
+impl Applicable {
+    /// Which they are, from 0.
+    pub fn indices(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().copied()
+    }
+}
+
 impl Modifiers {
     /// Parses their selections.
     ///

@@ -32,6 +32,8 @@ pub enum Verdict {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         difference: Vec<Change>,
     },
+    /// It is there, the point does not have it, and it would be deleted.
+    Delete,
     /// It is there just so.
     Identical,
     /// It is there, differs, and would be left alone.
@@ -80,6 +82,8 @@ pub enum VerdictKind {
     Create,
     /// [`Verdict::Update`]
     Update,
+    /// [`Verdict::Delete`]
+    Delete,
     /// [`Verdict::Identical`]
     Identical,
     /// [`Verdict::Skip`]
@@ -104,6 +108,8 @@ pub enum SkipRule {
     DescribesTarget,
     /// A controller at the target made the one that is there.
     MadeByController,
+    /// The point does not have it, and deleting it would delete data.
+    HoldsData,
 }
 
 impl Verdict {
@@ -112,6 +118,7 @@ impl Verdict {
         match self {
             Verdict::Create => VerdictKind::Create,
             Verdict::Update { .. } => VerdictKind::Update,
+            Verdict::Delete => VerdictKind::Delete,
             Verdict::Identical => VerdictKind::Identical,
             Verdict::Conflict { .. } => VerdictKind::Conflict,
             Verdict::Skip { .. } => VerdictKind::Skip,
@@ -148,9 +155,10 @@ impl Verdict {
 
 impl VerdictKind {
     /// All of them, from what goes well to what does not.
-    pub const ALL: [VerdictKind; 7] = [
+    pub const ALL: [VerdictKind; 8] = [
         VerdictKind::Create,
         VerdictKind::Update,
+        VerdictKind::Delete,
         VerdictKind::Identical,
         VerdictKind::Skip,
         VerdictKind::Unknown,
@@ -158,7 +166,7 @@ impl VerdictKind {
         VerdictKind::Cannot,
     ];
 
-    /// Whether a restore would write the object, as far as can be told.
+    /// Whether a restore would write the object, as far as can be told; what it deletes it does not write.
     pub fn writes(self) -> bool {
         matches!(self, VerdictKind::Create | VerdictKind::Update | VerdictKind::Unknown)
     }
@@ -383,7 +391,7 @@ mod tests {
         let all = VerdictKind::ALL;
         assert!(all.iter().enumerate().all(|(at, kind)| !all[..at].contains(kind)));
         let names: Vec<_> = all.iter().map(|kind| serde_json::to_value(kind).unwrap()).collect();
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
         assert!(all.iter().all(|kind| !(kind.writes() && kind.hinders())));
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::labels::{InvalidSelector, LabelSelector};
-use crate::object::ResourceType;
+use crate::object::{GroupKind, ResourceType};
 use crate::pattern::{InvalidPattern, KindPattern};
 
 /// What is done about an object that is there already and differs from the point.
@@ -20,6 +20,12 @@ pub enum Existing {
     Merge,
     /// It is replaced by the state of the point, if nobody changes it meanwhile.
     Replace,
+    /// The same; where the server refuses that, because a field cannot be changed, it is deleted and created
+    /// anew. Nothing that holds data ever is: see [`holds_data`].
+    Recreate,
+    /// As [`Existing::Recreate`]; and what the point does not have is deleted, within the scope of the
+    /// application and in its namespaces. Nothing that holds data, or has data below it, ever is.
+    Prune,
 }
 
 /// [`Existing`] for some kinds and labels.
@@ -51,7 +57,9 @@ pub struct Policies {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
     /// Neither a policy nor a rule.
-    #[error("`{text}` is no policy: write none, merge or replace, or KIND=POLICY, or KIND:LABELS=POLICY")]
+    #[error(
+        "`{text}` is no policy: write none, merge, replace, recreate or prune, or KIND=POLICY, or KIND:LABELS=POLICY"
+    )]
     Form {
         /// As given.
         text: String,
@@ -90,13 +98,38 @@ pub struct PolicyBook {
     rules: Vec<(KindPattern, LabelSelector, Existing)>,
 }
 
+/// Kinds whose objects are data, or have data below them that goes with them.
+const DATA: &[(&str, &str)] = &[
+    ("", "Namespace"),
+    ("", "Node"),
+    ("", "PersistentVolume"),
+    ("", "PersistentVolumeClaim"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"),
+    ("groupsnapshot.storage.k8s.io", "VolumeGroupSnapshot"),
+    ("groupsnapshot.storage.k8s.io", "VolumeGroupSnapshotContent"),
+];
+
+/// Whether deleting an object of this kind would delete data: no policy does.
+pub fn holds_data(of: &GroupKind) -> bool {
+    DATA.iter().any(|(group, kind)| of.group == *group && of.kind == *kind)
+}
+
 impl Existing {
+    /// Whether an object that cannot be changed to what it is to be is deleted and created anew.
+    pub fn may_recreate(self) -> bool {
+        matches!(self, Existing::Recreate | Existing::Prune)
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Existing::None => "none",
             Existing::Merge => "merge",
             Existing::Replace => "replace",
+            Existing::Recreate => "recreate",
+            Existing::Prune => "prune",
         }
     }
 
@@ -106,6 +139,8 @@ impl Existing {
             "none" | "skip" => Some(Existing::None),
             "merge" => Some(Existing::Merge),
             "replace" | "update" => Some(Existing::Replace),
+            "recreate" => Some(Existing::Recreate),
+            "prune" => Some(Existing::Prune),
             _ => None,
         }
     }
@@ -146,6 +181,20 @@ impl Policies {
         let policies = Self { default: default.map(|(_, policy)| policy).unwrap_or_default(), rules };
         policies.book()?;
         Ok(policies)
+    }
+
+    /// Whether objects may be deleted.
+    pub fn deletes(&self) -> bool {
+        self.any(Existing::may_recreate)
+    }
+
+    /// Whether objects may be deleted because the point does not have them.
+    pub fn prunes(&self) -> bool {
+        self.any(|existing| existing == Existing::Prune)
+    }
+
+    fn any(&self, is_so: impl Fn(Existing) -> bool) -> bool {
+        is_so(self.default) || self.rules.iter().any(|rule| is_so(rule.existing))
     }
 
     /// Whether nothing was said.
@@ -207,6 +256,17 @@ mod tests {
         assert_eq!(secret(Value::Null), ruled(Existing::None));
         let other = book.of(&of("configmaps", "ConfigMap"), &json!({}));
         assert_eq!(other, Policy { existing: Existing::Replace, by_rule: false });
+    }
+
+    #[test]
+    fn only_recreate_and_prune_delete_and_never_data() {
+        assert!(Policies::parse(&["services=recreate"]).unwrap().deletes());
+        assert!(Policies::parse(&["recreate"]).unwrap().deletes());
+        let pruning = Policies::parse(&["none", "secrets=prune"]).unwrap();
+        assert!(pruning.deletes() && pruning.prunes() && !Policies::parse(&["recreate"]).unwrap().prunes());
+        assert!(!Policies::parse(&["replace", "secrets=merge"]).unwrap().deletes());
+        assert!(holds_data(&GroupKind::new("", "PersistentVolumeClaim")));
+        assert!(!holds_data(&GroupKind::new("apps", "StatefulSet")), "its claims stay");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Verdict {
     Kept,
     /// It was there, differs, and was left alone: a problem.
     Differs,
+    /// It was there, the point does not have it, and it is gone now.
+    Deleted,
     /// It was left out on purpose.
     Skipped,
     /// It could not be restored: a problem.
@@ -151,6 +153,9 @@ pub struct RestoreReport {
     pub cluster: String,
     /// Completed, Partial or Failed.
     pub outcome: Outcome,
+    /// The point that holds the objects as they were before, where the restore was told that it may delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PointId>,
     /// When it began.
     #[schemars(with = "String")]
     pub started: Timestamp,

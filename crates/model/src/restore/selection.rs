@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::read;
+use crate::condition::{Condition, InvalidCondition};
 use crate::labels::{InvalidSelector, LabelSelector};
 use crate::object::{GroupKind, ResourceType};
 use crate::pattern::{InvalidPattern, KindPattern, Rule, decide, glob, otherwise, rules};
@@ -26,6 +27,9 @@ pub struct Selection {
     /// Single objects, `KIND/NAME` or `KIND/NAMESPACE/NAME`, globs allowed; a leading `!` takes out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
+    /// CEL expression over `object`, as it was captured: `object.spec.replicas > 1`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub condition: String,
     /// Whether objects of namespaces, of the cluster, or both.
     #[serde(skip_serializing_if = "Layer::is_both")]
     pub layer: Layer,
@@ -60,6 +64,9 @@ pub enum InvalidSelection {
     /// A label selector that does not parse.
     #[error(transparent)]
     Labels(#[from] InvalidSelector),
+    /// A condition that cannot be used.
+    #[error(transparent)]
+    Condition(#[from] InvalidCondition),
     /// No name of an object.
     #[error("`{text}` names no object: write KIND/NAME or KIND/NAMESPACE/NAME")]
     Object {
@@ -74,6 +81,7 @@ pub struct Chooser {
     namespaces: Vec<Rule<GlobMatcher>>,
     kinds: Vec<Rule<KindPattern>>,
     labels: LabelSelector,
+    condition: Option<Condition>,
     objects: Vec<Rule<ObjectPattern>>,
     layer: Layer,
 }
@@ -104,6 +112,7 @@ impl Selection {
             namespaces: rules(&self.namespaces, glob)?,
             kinds: rules(&self.kinds, KindPattern::parse)?,
             labels: LabelSelector::parse(&self.labels)?,
+            condition: Condition::parse(&self.condition)?,
             objects: objects.collect::<Result<_, InvalidSelection>>()?,
             layer: self.layer,
         })
@@ -167,7 +176,7 @@ impl Chooser {
         }
         self.may_take(of, namespace, Some(name))
             && (!is_definition(of) || self.takes_cluster_object(of, name))
-            && self.labels.selects(object)
+            && self.describes(object)
     }
 
     /// Whether every condition holds for an object by itself, whatever else goes with it.
@@ -183,13 +192,16 @@ impl Chooser {
             && namespace.map_or(self.namespaces.is_empty(), is_taken)
             && self.takes_kind(of)
             && self.takes_object(of, namespace, read::name(object))
-            && self.labels.selects(object)
+            && self.describes(object)
     }
 
     /// Whether an object that is chosen is so for itself, and not only as a namespace or a definition that goes
     /// with others. A namespace is, where whole ones are chosen.
     pub fn means(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
-        let is_of_whole = self.kinds.is_empty() && self.labels.is_empty() && otherwise(&self.objects);
+        let is_of_whole = self.kinds.is_empty()
+            && self.labels.is_empty()
+            && self.condition.is_none()
+            && otherwise(&self.objects);
         self.names(of, namespace, object) || (is_namespace(of) && is_of_whole)
     }
 
@@ -203,6 +215,11 @@ impl Chooser {
         let name = read::name(object);
         let named = self.objects.iter().filter(|rule| rule.takes).enumerate();
         named.filter(move |(_, rule)| rule.pattern.matches(of, namespace, name)).map(|(index, _)| index)
+    }
+
+    /// Whether what an object says of itself is what was asked for.
+    fn describes(&self, object: &Value) -> bool {
+        self.labels.selects(object) && self.condition.as_ref().is_none_or(|condition| condition.holds(object))
     }
 
     /// A namespace goes with what is chosen of it, unless its own kind is taken out.
@@ -355,6 +372,8 @@ mod tests {
         assert_eq!(chosen(one(&["!till/*"])), ["web", "db"]);
         let labelled = Selection { labels: "app in (web, db)".into(), ..one(&[]) };
         assert_eq!(chosen(labelled), ["web", "db"]);
+        let condition = "object.metadata.labels.app.startsWith('w')".to_owned();
+        assert_eq!(chosen(Selection { condition, ..one(&[]) }), ["web"]);
         let till = |pattern: &str| chosen(Selection { objects: strings(&[pattern]), ..Selection::default() });
         assert_eq!(till("till/till"), ["namespace shop", "namespace bank", "definition", "till"]);
         assert_eq!(till("till/shop/till"), ["namespace shop", "definition", "till"]);
@@ -367,6 +386,7 @@ mod tests {
             assert_eq!(selection.chooser().unwrap_err(), InvalidSelection::Object { text: text.into() });
         }
         assert!(Selection { labels: "a b".into(), ..Selection::default() }.chooser().is_err());
+        assert!(Selection { condition: "object.".into(), ..Selection::default() }.chooser().is_err());
         assert!(Selection { kinds: strings(&["["]), ..Selection::default() }.chooser().is_err());
     }
 }

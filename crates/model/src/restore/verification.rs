@@ -40,7 +40,7 @@ pub struct Verification {
     pub identical: u64,
     /// Objects that a restore leaves out on purpose: the target's own, or made by a controller.
     pub left_out: u64,
-    /// Objects that are not there, or differ.
+    /// Objects that are not there, or differ, or, where these are looked for, are not in the point.
     pub deviating: u64,
     /// The first of them, up to [`MOST_DEVIATIONS`].
     pub deviations: Vec<Deviation>,
@@ -76,4 +76,6 @@ pub enum DeviationKind {
     Missing,
     /// It is there and differs.
     Differs,
+    /// It is there, and the point does not have it.
+    Extra,
 }

@@ -58,6 +58,7 @@ pub(super) fn point(
         cut_spread_millis: cut_spread(&volumes.captured),
         held_millis,
         parent: around.parent.map(|parent| parent.id),
+        before: request.before.clone(),
         cluster: facts::of_cluster(request.cluster.name(), &around.facts, objects.images),
         kinds: objects.kinds,
         list_spread_millis: objects.list_spread_millis,

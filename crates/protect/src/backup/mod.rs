@@ -79,6 +79,9 @@ pub struct BackupRequest {
     pub point: PointId,
     /// The activation of the application it belongs to.
     pub epoch: Epoch,
+    /// The point that is about to be restored over the application. Only objects are captured then, and the
+    /// point does not become the latest.
+    pub before: Option<PointId>,
     /// How many snapshots of each volume stay with the storage, for restores to the same cluster.
     pub keep_snapshots: usize,
     /// The least consistency that is accepted.

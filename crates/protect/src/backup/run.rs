@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
     }
 
     /// What dead runs of this application left. Problems of theirs are this point's too: the
-    /// application may still be held.
+    /// application may still be held. What is only slow to go is not: a sweep, or the next run, sees to it.
     async fn settle(&self) -> Result<Vec<Problem>> {
         let BackupRequest { cluster, application, run, repository, .. } = self.request;
         let settled = sweep::settle_application(cluster, &application.id, run.as_str()).await?;
@@ -101,7 +101,9 @@ impl<'a> Run<'a> {
         {
             tracing::warn!(%error, "locks of dead runs stay until they are stale");
         }
-        Ok(settled.problems)
+        let (problems, going) = settled.into_problems();
+        sweep::warn_of(&going);
+        Ok(problems)
     }
 
     fn owned(&self) -> WriterOptions {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::Cluster;
+use holdfast_model::PointId;
 use holdfast_model::Problem;
 use holdfast_model::point::{Exclusion, VolumeCapture, tag};
 use holdfast_volume::jobs::{
@@ -63,15 +64,21 @@ impl Capturing {
         let (claims, hooks) = (&around.claims, &request.application.spec.hooks);
         let capture_request = |claim| capture_request(claim, &around.rules, hooks);
         let mut done = Volumes::default();
+        let mut wanted: &[Claim] = &claims.capture;
+        if let Some(restored) = &request.before {
+            // No restore deletes data.
+            done.excluded.extend(claims.capture.iter().map(|claim| not_touched(claim, restored)));
+            wanted = &[];
+        }
         if request.movers.is_none() {
-            done.problems.extend(claims.capture.iter().map(without_movers));
+            done.problems.extend(wanted.iter().map(without_movers));
         }
         Self {
             cluster: request.cluster.clone(),
             observer: request.observer.clone(),
             context: request.movers.as_ref().map(|movers| context(request, movers, &around.classes)),
             movers: request.movers.clone(),
-            requests: claims.capture.iter().map(capture_request).collect(),
+            requests: wanted.iter().map(capture_request).collect(),
             cancel: CancellationToken::new(),
             running: None,
             done,
@@ -165,6 +172,11 @@ impl Drop for Capturing {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
+}
+
+fn not_touched(claim: &Claim, restored: &PointId) -> Exclusion {
+    let reason = format!("objects alone: taken before a restore of {restored}, which deletes no volume");
+    Exclusion { subject: format!("claim {}/{}", claim.namespace, claim.name), reason }
 }
 
 fn without_movers(claim: &Claim) -> Problem {

@@ -6,7 +6,7 @@ use holdfast_model::{Problem, ResourceType};
 
 /// Every selected kind once, at the version the server prefers. A kind that cannot be created is
 /// a view of something else (metrics, for example); it could not be restored.
-pub(super) fn selected(discovery: &Discovery, selector: &Selector, namespaces: bool) -> Vec<ResourceType> {
+pub(crate) fn selected(discovery: &Discovery, selector: &Selector, namespaces: bool) -> Vec<ResourceType> {
     discovery
         .preferred()
         .filter(|resource| resource.can("list") && resource.can("create"))

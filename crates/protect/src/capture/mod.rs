@@ -30,6 +30,8 @@ use holdfast_vault::{BlobId, Writer};
 use tokio::time::Instant;
 
 pub use claims::{Claim, Claims, claims};
+pub(crate) use findings::marked;
+pub(crate) use kinds::selected;
 pub use namespaces::Namespaces;
 
 use crate::error::{Error, Result};

@@ -1,5 +1,6 @@
 //! Finding objects of a point by name, whichever way its directories are split.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use holdfast_model::object::CLUSTER_SCOPE;
@@ -35,6 +36,18 @@ impl OpenPoint {
         let Some(directory) = self.entries(directory.as_ref()).await? else { return Ok(Vec::new()) };
         let names = directory.nodes.iter().map(|node| node.display_name().into_owned());
         Ok(names.map(|name| (name != CLUSTER_SCOPE).then_some(name)).collect())
+    }
+
+    /// The namespaces in which the point holds objects of any type.
+    ///
+    /// # Errors
+    /// [`Error::Vault`](crate::Error::Vault)
+    pub async fn all_namespaces(&self) -> Result<BTreeSet<String>> {
+        let mut all = BTreeSet::new();
+        for kind in self.point.kinds.iter().filter(|kind| kind.resource.namespaced) {
+            all.extend(self.namespaces(&kind.resource).await?.into_iter().flatten());
+        }
+        Ok(all)
     }
 
     /// The object of this name in a directory of objects that lies at `path`.

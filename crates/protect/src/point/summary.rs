@@ -42,6 +42,9 @@ pub struct PointSummary {
     pub bytes: u64,
     /// Bytes that it added to the vault.
     pub stored: u64,
+    /// The point before whose restore it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<PointId>,
     /// The snapshot that holds its objects and `point.json`.
     pub snapshot: SnapshotId,
     /// Root directory of that snapshot.
@@ -78,9 +81,11 @@ pub async fn list(repository: &Repository) -> Result<Points> {
 
 impl Points {
     /// The newest point: that of the highest epoch, and of those the one that started last. A
-    /// returning old primary writes later dates, but its epoch is lower.
+    /// returning old primary writes later dates, but its epoch is lower. What was taken before a restore is
+    /// the state that the restore was made against.
     pub fn newest(&self) -> Option<&PointSummary> {
-        self.points.iter().max_by_key(|point| (point.epoch, point.started))
+        let regular = self.points.iter().filter(|point| point.before.is_none());
+        regular.max_by_key(|point| (point.epoch, point.started))
     }
 
     /// A point by its id or by the beginning of its id, if no other begins so; `latest` is the newest.
@@ -129,6 +134,7 @@ impl PointSummary {
             objects: tags.number("objects").unwrap_or_default(),
             bytes: tags.number("bytes").unwrap_or_default(),
             stored: tags.number("stored").unwrap_or_default(),
+            before: tags.get("before").map(str::parse).transpose().ok()?,
             snapshot: id,
             root: snapshot.tree,
         })
@@ -140,7 +146,8 @@ pub(crate) fn tags(point: &Point) -> Vec<String> {
     let objects: u64 = point.kinds.iter().map(|kind| kind.objects).sum();
     let bytes: u64 = point.kinds.iter().map(|kind| kind.bytes).sum::<u64>()
         + point.volumes.iter().map(|volume| volume.bytes).sum::<u64>();
-    vec![
+    let before = point.before.as_ref().map(|restored| tag("before", restored));
+    let mut tags = vec![
         TAG.to_owned(),
         TAG_POINT.to_owned(),
         tag("point", &point.id),
@@ -154,7 +161,9 @@ pub(crate) fn tags(point: &Point) -> Vec<String> {
         tag("objects", objects),
         tag("bytes", bytes),
         tag("stored", point.stored.bytes_stored),
-    ]
+    ];
+    tags.extend(before);
+    tags
 }
 
 /// Tags of the form that [`tag`] writes.
@@ -197,6 +206,7 @@ mod tests {
             objects: 1,
             bytes: 1,
             stored: 1,
+            before: None,
             snapshot: SnapshotId::of(id.as_bytes()),
             root: BlobId::of(b""),
         }
@@ -216,6 +226,15 @@ mod tests {
     fn the_newest_point_is_that_of_the_highest_epoch() {
         assert_eq!(points().newest().unwrap().id.as_str(), "20261122t000001-cc0000");
         assert_eq!(points().find("latest").unwrap().epoch, Epoch(2));
+        let mut with_safety = points();
+        let latest = with_safety.newest().unwrap().clone();
+        let safety = PointSummary {
+            before: Some(latest.id.clone()),
+            ..point("20261123t101500-000009", 2, "2026-12-23T10:15:00Z")
+        };
+        with_safety.points.push(safety);
+        assert_eq!(with_safety.newest(), Some(&latest), "what was taken before a restore is not the latest");
+        assert!(with_safety.find("20261123t101500-000009").is_ok());
     }
 
     #[test]

@@ -141,7 +141,9 @@ pub(super) fn compare(
     let proposal = match existing {
         Existing::Merge => Proposal::Merge(addition_to(desired, live)),
         // What is left alone is compared with what replacing it would bring.
-        Existing::Replace | Existing::None => Proposal::Replace(replacement(&kind, desired, live)),
+        Existing::Replace | Existing::Recreate | Existing::Prune | Existing::None => {
+            Proposal::Replace(replacement(&kind, desired, live))
+        }
     };
     Comparison::Differs(Differing { proposal, changes })
 }
@@ -278,7 +280,7 @@ pub(super) fn decide(
             changes,
         ),
         (_, Some(conflict)) => left(format!("was not merged: {conflict}"), changes),
-        (Existing::Merge | Existing::Replace, None) => {
+        (Existing::Merge | Existing::Replace | Existing::Recreate | Existing::Prune, None) => {
             Decision::Change(Settled { warnings, ..Settled::new(Verdict::Updated, "", changes) })
         }
     }

@@ -6,6 +6,7 @@ use holdfast_model::restore::{Change, Verdict};
 use serde_json::Value;
 
 use super::comparison::{Circumstances, Comparison, Decision, Settled, compare, decide};
+use super::recreation::{self, Both};
 use super::remarks;
 
 /// Says why an object must not be written: over the one that is there, or anew if none is.
@@ -66,8 +67,13 @@ pub(super) async fn settle(
             if let Some(withheld) = guard(Some(live)) {
                 return Ok(withheld.settled(settled.changes));
             }
-            let warnings = differing.proposal.send(cluster, of, &Write::default()).await?.warnings;
-            Ok(Settled { warnings, ..settled })
+            match differing.proposal.send(cluster, of, &Write::default()).await {
+                Err(refusal) if recreation::is_the_way(of, circumstances.policy, &refusal) => {
+                    let both = Both { desired, replacement: differing.proposal.object(), live };
+                    recreation::recreate(cluster, of, both, settled.changes).await
+                }
+                sent => Ok(Settled { warnings: sent?.warnings, ..settled }),
+            }
         }
     }
 }

@@ -72,7 +72,9 @@ impl InPlace<'_> {
         let settled = steps.run("settle", settling).await?;
         let opening = point::open(&self.request.repository, &self.request.point);
         let point = steps.run("open", opening).await?.point;
-        let mut results = Results { problems: settled.problems, ..Results::default() };
+        let (problems, going) = settled.into_problems();
+        sweep::warn_of(&going);
+        let mut results = Results { problems, ..Results::default() };
         steps.run("volumes", self.volumes(&point, &mut results)).await?;
         if self.stop.is_cancelled() {
             let cancelled = self.request.cancel.is_cancelled();
@@ -89,6 +91,7 @@ impl InPlace<'_> {
             started,
             finished: clock.now(),
             ready_millis: None,
+            before: None,
             terms: Terms::default(),
             kinds: Vec::new(),
             objects: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! Objects go level by level ([`holdfast_model::restore::order`]), each level side by side, from
 //! the vault straight to the API server: created first and compared only if something is there
-//! already, so that restoring twice changes nothing. Nothing is ever deleted. Claims are filled
+//! already, so that restoring twice changes nothing. Nothing is deleted, unless told to (`recreation`). Claims are filled
 //! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
 //! after the workloads are ready.
 //!
@@ -20,6 +20,7 @@ mod comparison;
 mod consumers;
 mod definitions;
 mod existing;
+mod extras;
 mod hold;
 mod hooks;
 mod in_place;
@@ -28,9 +29,11 @@ mod outgoing;
 mod owners;
 mod plan;
 mod preparation;
+mod prune;
 mod queue;
 mod quota;
 mod ready;
+mod recreation;
 mod remarks;
 mod request;
 mod run;

@@ -64,6 +64,7 @@ impl Session {
         let name = read::name(&captured).to_owned();
         let object = ObjectRef { name, ..captured_ref(&entry) };
         let modifiers = self.modifiers.of(of, entry.namespace.as_deref(), &captured);
+        self.sought.modified(&modifiers);
         let mut sending = match prepare(of, captured, &self.terms.mapping, &self.point.point.id) {
             Prepared::Send(sending) => *sending,
             Prepared::Skip { reason } => {

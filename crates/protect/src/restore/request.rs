@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::Cluster;
-use holdfast_model::RunId;
 use holdfast_model::restore::Terms;
+use holdfast_model::{PointId, RunId};
 use holdfast_vault::Repository;
 use holdfast_volume::mover::FileRestore;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub struct RestoreRequest {
     pub standby: bool,
     /// What of the point is restored, and how.
     pub terms: Terms,
+    /// The point that holds the objects as they are now, if one was made because some may be deleted.
+    pub before: Option<PointId>,
     /// Judges each object before it is written over; for restores of what a plan shows.
     pub as_planned: Option<AsPlanned>,
     /// Read back what was restored into volumes and compare it.

@@ -17,7 +17,7 @@ use super::hooks::{self, Ran};
 use super::request::RestoreRequest;
 use super::session::Session;
 use super::tally::Tally;
-use super::{definitions, ready, remarks, volumes};
+use super::{definitions, prune, ready, remarks, volumes};
 use crate::error::{Error, Result};
 use crate::point;
 use crate::progress::{Entry, Steps, millis};
@@ -70,9 +70,12 @@ impl<'a> Walk<'a> {
             })
             .map_err(Error::Journal)?;
         let steps = Steps::new(request.observer.clone());
-        let leftovers = steps.run("settle", settle(request)).await?;
+        let (leftovers, going) = steps.run("settle", settle(request)).await?;
         let session = steps.run("open", open(request)).await?;
         leftovers.into_iter().for_each(|problem| session.tally.problem(problem));
+        going
+            .into_iter()
+            .for_each(|problem| session.tally.note(format!("left by a run that died: {problem}")));
         let walk = Walk {
             request,
             session,
@@ -91,6 +94,9 @@ impl<'a> Walk<'a> {
         for level in 0..order::after_ready() {
             self.level(level).await?;
         }
+        if self.session.terms.existing.prunes() {
+            self.step("what the point does not have", prune::prune(self.request, &self.session)).await?;
+        }
         self.ready("readiness").await?;
         if self.session.has_more() {
             self.step("second try", self.session.again()).await?;
@@ -102,6 +108,7 @@ impl<'a> Walk<'a> {
         self.ready("readiness of the rest").await?;
         self.hooks().await?;
         self.session.missed().into_iter().for_each(|problem| self.session.tally.problem(problem));
+        self.session.sought.unused().for_each(|note| self.session.tally.note(note));
         Ok(self.report())
     }
 
@@ -187,6 +194,7 @@ impl<'a> Walk<'a> {
             application_name: point.application_name.clone(),
             cluster: self.session.cluster.name().to_owned(),
             outcome: Outcome::of(&total.problems),
+            before: self.request.before.clone(),
             started: self.started,
             finished: self.request.clock.now(),
             ready_millis: all_ready.then(|| last.unwrap_or_else(|| millis(self.began.elapsed()))),
@@ -204,9 +212,10 @@ impl<'a> Walk<'a> {
 }
 
 /// Ends what dead runs of the application left: above all movers that would go on writing.
-async fn settle(request: &RestoreRequest) -> Result<Vec<Problem>> {
+async fn settle(request: &RestoreRequest) -> Result<(Vec<Problem>, Vec<Problem>)> {
     let application = &request.point.application;
-    Ok(sweep::settle_application(&request.cluster, application, request.run.as_str()).await?.problems)
+    let settled = sweep::settle_application(&request.cluster, application, request.run.as_str()).await?;
+    Ok(settled.into_problems())
 }
 
 async fn open(request: &RestoreRequest) -> Result<Session> {

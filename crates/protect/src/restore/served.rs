@@ -24,6 +24,11 @@ impl Served {
         Ok(Self { discovery: cluster.discover().await? })
     }
 
+    /// Everything that it serves.
+    pub(super) fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
     /// The type to send objects of this type as.
     pub(super) fn place(&self, of: &ResourceType) -> Result<Placement, Problem> {
         let same = |found: &ResourceType| found.plural == of.plural && found.namespaced == of.namespaced;

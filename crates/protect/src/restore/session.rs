@@ -32,7 +32,7 @@ pub(super) struct Session {
     pub(super) point: OpenPoint,
     pub(super) terms: Terms,
     chooser: Arc<Chooser>,
-    sought: Sought,
+    pub(super) sought: Sought,
     policies: PolicyBook,
     pub(super) modifiers: Modifiers,
     pub(super) as_planned: Option<AsPlanned>,
@@ -72,7 +72,7 @@ impl Session {
         let served = RwLock::new(Arc::new(Served::discover(&cluster).await?));
         let claims = Claims::of(&point.point);
         let chooser = Arc::new(terms.selection.chooser().map_err(InvalidTerms::from)?);
-        let sought = Sought::of(&terms.selection, Arc::clone(&chooser));
+        let sought = Sought::of(&terms, Arc::clone(&chooser));
         let policies = terms.existing.book().map_err(InvalidTerms::from)?;
         let modifiers = Modifiers::new(&terms.modifiers).map_err(InvalidTerms::from)?;
         Ok(Self {
@@ -130,6 +130,11 @@ impl Session {
             self.sought.met(of, namespace, object);
         }
         is_chosen
+    }
+
+    /// Whether an object that the point does not have would be among those that are restored if it had.
+    pub(super) fn is_chosen(&self, of: &ResourceType, namespace: Option<&str>, object: &Value) -> bool {
+        self.chooser.takes(of, namespace, object)
     }
 
     /// What was chosen and is not in the point, as far as it was walked.

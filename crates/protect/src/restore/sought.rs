@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_model::restore::{Chooser, Selection};
+use holdfast_model::restore::modifier::Applicable;
+use holdfast_model::restore::{Chooser, Terms};
 use holdfast_model::{Problem, ResourceType};
 use serde_json::Value;
 
@@ -16,14 +17,26 @@ pub(super) struct Sought {
     objects: Vec<(String, AtomicBool)>,
     /// Whether something was asked for by its namespace, kind or labels, and is yet to be met with.
     conditions: Option<AtomicBool>,
+    /// Modifiers, whether each applied to something; none where a part is restored that they may not be for.
+    modifiers: Vec<AtomicBool>,
 }
 
 impl Sought {
-    pub(super) fn of(selection: &Selection, chooser: Arc<Chooser>) -> Self {
+    pub(super) fn of(terms: &Terms, chooser: Arc<Chooser>) -> Self {
+        let selection = &terms.selection;
         let named = selection.objects.iter().filter(|text| !text.starts_with('!'));
         let objects: Vec<_> = named.map(|text| (text.clone(), AtomicBool::new(false))).collect();
         let is_by_conditions = objects.is_empty() && !selection.is_everything();
-        Self { chooser, objects, conditions: is_by_conditions.then(AtomicBool::default) }
+        let judged = if selection.is_everything() { terms.modifiers.len() } else { 0 };
+        let modifiers = (0..judged).map(|_| AtomicBool::default()).collect();
+        Self { chooser, objects, conditions: is_by_conditions.then(AtomicBool::default), modifiers }
+    }
+
+    /// Takes note of the modifiers that apply to an object.
+    pub(super) fn modified(&self, by: &Applicable) {
+        for applied in by.indices().filter_map(|index| self.modifiers.get(index)) {
+            applied.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of an object of the point that is chosen.
@@ -56,18 +69,44 @@ impl Sought {
         }
         problems
     }
+
+    /// Modifiers that applied to nothing. One list may serve many applications, so that is no problem.
+    pub(super) fn unused(&self) -> impl Iterator<Item = String> {
+        let unused =
+            self.modifiers.iter().enumerate().filter(|(_, applied)| !applied.load(Ordering::Relaxed));
+        unused.map(|(index, _)| format!("modifier {}: nothing in the point is what it selects", index + 1))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use holdfast_cluster::kinds;
+    use holdfast_model::restore::{Modifiers, Selection};
     use serde_json::json;
 
     use super::*;
 
+    #[test]
+    fn modifiers_that_apply_to_nothing_are_noted() {
+        let of = |name: &str| json!({"select": {"objects": [name]}, "merge": {"data": {}}});
+        let modifiers = serde_json::from_value(json!([of("secrets/till"), of("secrets/tlil")])).unwrap();
+        let mut terms = Terms { modifiers, ..Terms::default() };
+        let unused = |terms: &Terms| {
+            let sought = Sought::of(terms, Arc::new(terms.selection.chooser().unwrap()));
+            let secret = json!({"metadata": {"name": "till"}});
+            let modifiers = Modifiers::new(&terms.modifiers).unwrap();
+            sought.modified(&modifiers.of(&kinds::secrets(), Some("shop"), &secret));
+            sought.unused().collect::<Vec<_>>()
+        };
+        assert_eq!(unused(&terms), ["modifier 2: nothing in the point is what it selects"]);
+        terms.selection.kinds = vec!["secrets".to_owned()];
+        assert!(unused(&terms).is_empty(), "it may be for what is not restored now");
+    }
+
     fn missed(selection: &Selection) -> Vec<String> {
         let chooser = Arc::new(selection.chooser().unwrap());
-        let sought = Sought::of(selection, Arc::clone(&chooser));
+        let terms = Terms { selection: selection.clone(), ..Terms::default() };
+        let sought = Sought::of(&terms, Arc::clone(&chooser));
         let object = |name: &str| json!({"metadata": {"name": name, "labels": {"tier": "front"}}});
         for (of, namespace, name) in
             [(kinds::namespaces(), None, "shop"), (kinds::secrets(), Some("shop"), "till")]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_cluster::Cluster;
 use holdfast_model::Outcome;
-use holdfast_model::restore::plan::{Planned, Verdict, VerdictKind};
+use holdfast_model::restore::plan::{Planned, SkipRule, Verdict, VerdictKind};
 use holdfast_model::restore::verification::{Deviation, DeviationKind, MOST_DEVIATIONS, Verification};
 use holdfast_model::restore::{Change, Existing, Mapping, Modifier, Selection, Terms};
 use holdfast_vault::Repository;
@@ -29,6 +29,8 @@ pub struct VerifyRequest {
     pub mapping: Mapping,
     /// What else a restore changed in them.
     pub modifiers: Vec<Modifier>,
+    /// Whether what the point does not have is a deviation, too.
+    pub exact: bool,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Hears what happens.
@@ -53,7 +55,7 @@ pub async fn verify(request: VerifyRequest) -> Result<Verification> {
             selection: request.selection,
             mapping: request.mapping,
             modifiers: request.modifiers,
-            existing: Existing::Replace.into(),
+            existing: if request.exact { Existing::Prune } else { Existing::Replace }.into(),
             allow_privileged: true,
             no_hooks: true,
         },
@@ -63,8 +65,9 @@ pub async fn verify(request: VerifyRequest) -> Result<Verification> {
         on_object: Some(Arc::new(move |planned| sink.object(planned))),
     })
     .await?;
-    let (identical, left_out) = (planned.count(VerdictKind::Identical), planned.count(VerdictKind::Skip));
     let mut found = found.take();
+    let (identical, skipped) = (planned.count(VerdictKind::Identical), planned.count(VerdictKind::Skip));
+    let left_out = skipped - found.skipped;
     // Their values were held within bounds there.
     for Planned { object, verdict, .. } in planned.objects {
         if let Verdict::Update { difference } | Verdict::Conflict { difference, .. } = verdict {
@@ -100,6 +103,8 @@ struct Found(Mutex<Deviations>);
 #[derive(Default)]
 struct Deviations {
     all: u64,
+    /// Those of them that a restore would leave out.
+    skipped: u64,
     deviations: Vec<Deviation>,
 }
 
@@ -121,12 +126,16 @@ impl Found {
             Verdict::Cannot { reason, .. } => {
                 (DeviationKind::Differs, format!("and could not be made as in the point: {reason}"))
             }
+            Verdict::Delete => (DeviationKind::Extra, String::new()),
+            Verdict::Skip { rule: SkipRule::HoldsData, .. } => (DeviationKind::Extra, String::new()),
             Verdict::Update { .. } | Verdict::Conflict { .. } | Verdict::Identical | Verdict::Skip { .. } => {
                 return;
             }
         };
         let object = planned.object.clone();
-        self.deviations().push(Deviation { object, kind, reason, difference: Vec::new() });
+        let mut deviations = self.deviations();
+        deviations.skipped += u64::from(planned.verdict.kind() == VerdictKind::Skip);
+        deviations.push(Deviation { object, kind, reason, difference: Vec::new() });
     }
 }
 
@@ -166,7 +175,7 @@ mod tests {
         ] {
             found.object(&one);
         }
-        let Deviations { all, deviations } = found.take();
+        let Deviations { all, deviations, .. } = found.take();
         let kinds: Vec<DeviationKind> = deviations.iter().map(|deviation| deviation.kind).collect();
         assert_eq!(kinds, [DeviationKind::Missing, DeviationKind::Missing, DeviationKind::Differs]);
         assert_eq!(all, 3);
@@ -178,7 +187,7 @@ mod tests {
         for _ in 0..=MOST_DEVIATIONS {
             found.object(&planned("a", Verdict::Create, false));
         }
-        let Deviations { all, deviations } = found.take();
+        let Deviations { all, deviations, .. } = found.take();
         assert_eq!((all, deviations.len()), (MOST_DEVIATIONS as u64 + 1, MOST_DEVIATIONS));
     }
 }

@@ -12,6 +12,7 @@ use holdfast_model::id::AppId;
 use holdfast_model::label::SYSTEM_NAMESPACE;
 use holdfast_model::point::HookRun;
 use holdfast_model::{ObjectRef, Outcome, Problem};
+use holdfast_volume::snapshots::NOT_GONE;
 use serde::Serialize;
 
 use crate::error::Result;
@@ -64,6 +65,18 @@ pub async fn sweep(cluster: &Cluster) -> Result<SweepReport> {
     leftovers::remove_devices(cluster, &alive, &mut report).await?;
     report.alive = alive.into_iter().collect();
     Ok(report)
+}
+
+impl SweepReport {
+    /// Its problems, and what of them is no problem of a run that comes after: what is being deleted already.
+    pub(crate) fn into_problems(self) -> (Vec<Problem>, Vec<Problem>) {
+        self.problems.into_iter().partition(|problem| problem.code != NOT_GONE)
+    }
+}
+
+/// Says what dead runs left and is on its way out, where there is no report to say it in.
+pub(crate) fn warn_of(going: &[Problem]) {
+    going.iter().for_each(|problem| tracing::warn!(%problem, "left by a run that died"));
 }
 
 /// Settles the dead runs of one application, which the caller holds by now as `run`.

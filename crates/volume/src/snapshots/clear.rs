@@ -6,7 +6,7 @@ use holdfast_model::label::{PART, RUN, SYSTEM_NAMESPACE};
 use holdfast_model::{ObjectRef, ResourceType};
 use serde_json::{Value, json};
 
-use super::removal::{BEING_DELETED, Cleared, END, end_content, problem};
+use super::removal::{BEING_DELETED, Cleared, END, end_content, not_removed, problem};
 use super::{Names, group};
 use crate::error::{Error, Result};
 use crate::manifest::part;
@@ -328,7 +328,7 @@ async fn remove(cluster: &Cluster, of: &ResourceType, object: &Value, cleared: &
     match ended {
         Ok(true) => cleared.removed.push(ObjectRef { resource: of.clone(), namespace, name }),
         Ok(false) => {}
-        Err(error) => cleared.problems.push(problem(of, namespace.as_deref(), &name, &error.to_string())),
+        Err(error) => cleared.problems.push(not_removed(of, namespace.as_deref(), &name, &error)),
     }
 }
 

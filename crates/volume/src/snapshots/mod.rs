@@ -31,8 +31,8 @@ pub use kept::{Kept, forget, kept};
 pub(crate) use kept::{Local, Saving, base_of, keep, ready, thin};
 pub(crate) use manifest::{API_VERSION as SNAPSHOT_API, MODE_CHANGE};
 pub(crate) use metadata::access as metadata_access;
-pub use removal::Cleared;
 use removal::end_content;
+pub use removal::{Cleared, NOT_GONE};
 pub(crate) use view::View;
 
 use crate::manifest::name;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_cluster::{Cluster, Delete, Write, kinds};
+use holdfast_cluster::{Cluster, Delete, Error as Cause, Write, kinds};
 use holdfast_model::{ObjectRef, Problem, ResourceType};
 use serde_json::json;
 
@@ -13,6 +13,9 @@ use crate::error::Result;
 pub(super) const BEING_DELETED: &str = "snapshot.storage.kubernetes.io/volumesnapshot-being-deleted";
 /// How long one object may take to go; what takes longer goes on without us.
 pub(super) const END: Duration = Duration::from_secs(60);
+
+/// Code of what is being deleted, and was not gone in time: whoever holds it lets go of it by and by.
+pub const NOT_GONE: &str = "sweep.not_gone";
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +40,15 @@ pub(super) async fn end_content(cluster: &Cluster, name: &str, policy: &str) -> 
     cluster.delete(&contents, None, name, &Delete::default()).await?;
     cluster.wait(&contents, None, name, "its end", END, |seen| seen.is_none()).await?;
     Ok(())
+}
+
+/// What is not gone, and why.
+pub(super) fn not_removed(of: &ResourceType, namespace: Option<&str>, name: &str, error: &Cause) -> Problem {
+    let problem = problem(of, namespace, name, &error.to_string());
+    match error {
+        Cause::NotInTime { .. } => Problem { code: NOT_GONE.to_owned(), ..problem },
+        _ => problem,
+    }
 }
 
 /// What could not be removed, and why.

@@ -197,11 +197,13 @@ impl Findings {
 impl State {
     fn keep(&mut self, mut planned: Planned) {
         let kind = planned.verdict.kind();
-        if kind.writes() {
-            self.promise(&planned);
+        if kind.writes() || kind == VerdictKind::Delete {
             for reverter in &planned.may_revert {
                 *self.reverters.entry(reverter.clone()).or_default() += 1;
             }
+        }
+        if kind.writes() {
+            self.promise(&planned);
             if !planned.privilege.is_empty() {
                 let (object, why) = (planned.object.clone(), planned.privilege.clone());
                 self.privileged.push(Privileged { object, why });

@@ -14,6 +14,7 @@
 //! absent      an object that is not there
 //! present     one that is
 //! claims      claims whose data is in the point
+//! extras      what is at the target and not in the point
 //! held        those that wait until the room for all is known
 //! refusal     what the server's no means before the levels above exist
 //! findings    counts, and what is told object by object
@@ -21,6 +22,7 @@
 
 mod absent;
 mod claims;
+mod extras;
 mod findings;
 mod held;
 mod live;

@@ -63,6 +63,7 @@ pub(super) struct Place {
     may_create: OnceCell<bool>,
     may_update: OnceCell<bool>,
     may_patch: OnceCell<bool>,
+    may_delete: OnceCell<bool>,
     dry_runs: DryRuns,
     /// Whether the server takes objects of a shape just as they are sent.
     shapes: Mutex<HashMap<(Write, Shape), Taken>>,
@@ -74,6 +75,7 @@ pub(super) enum Write {
     Create,
     Update,
     Patch,
+    Delete,
 }
 
 impl Write {
@@ -83,6 +85,7 @@ impl Write {
             Write::Create => "create",
             Write::Update => "update",
             Write::Patch => "patch",
+            Write::Delete => "delete",
         }
     }
 }
@@ -102,9 +105,9 @@ impl Place {
         ground: Ground,
         dry_runs: DryRuns,
     ) -> Self {
-        let (may_create, may_update, may_patch) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let [may_create, may_update, may_patch, may_delete] = [const { OnceCell::const_new() }; 4];
         let shapes = Mutex::default();
-        Self { of, level, namespace, ground, may_create, may_update, may_patch, dry_runs, shapes }
+        Self { of, level, namespace, ground, may_create, may_update, may_patch, may_delete, dry_runs, shapes }
     }
 
     /// An object of this place.
@@ -120,6 +123,7 @@ impl Place {
             Write::Create => &self.may_create,
             Write::Update => &self.may_update,
             Write::Patch => &self.may_patch,
+            Write::Delete => &self.may_delete,
         };
         let asked = known.get_or_try_init(async || {
             let namespace = self.namespace.as_deref();

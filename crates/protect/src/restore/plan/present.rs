@@ -14,6 +14,7 @@ use crate::restore::comparison::{
     Addition, Circumstances, Comparison, Decision, Differing, Proposal, Settled, Trial, compare, decide,
 };
 use crate::restore::outgoing::Outgoing;
+use crate::restore::recreation;
 
 impl Planner<'_> {
     /// What would be done about `live`, which is where the object would go.
@@ -71,11 +72,19 @@ impl Planner<'_> {
         match decide(of, live, tried, self.circumstances(outgoing)) {
             Decision::Leave(settled) => Ok(self.left(outgoing, settled, SkipRule::MadeByController)),
             Decision::Change(settled) => {
+                let mut needed = vec![write];
                 if let Some(error) = trial.refusal {
-                    return Ok(refusal::verdict(&self.findings, &error));
+                    if !recreation::is_the_way(of, self.circumstances(outgoing).policy, &error) {
+                        return Ok(refusal::verdict(&self.findings, &error));
+                    }
+                    let target = &outgoing.sending.target;
+                    self.findings.note(format!("{target}: would be deleted and created anew: {error}"));
+                    needed = vec![Write::Delete, Write::Create];
                 }
-                if let Some(lacking) = self.lacking_right(place, write, of).await? {
-                    return Ok(lacking);
+                for write in needed {
+                    if let Some(lacking) = self.lacking_right(place, write, of).await? {
+                        return Ok(lacking);
+                    }
                 }
                 self.remarks(outgoing, &settled.warnings);
                 Ok(Verdict::Update { difference: back(settled.changes) })
@@ -120,7 +129,7 @@ impl Planner<'_> {
             Done::Failed => {
                 Verdict::Cannot { code: "restore.failed".to_owned(), reason, hint: String::new() }
             }
-            Done::Unchanged | Done::Created | Done::Updated | Done::Skipped => {
+            Done::Unchanged | Done::Created | Done::Updated | Done::Deleted | Done::Skipped => {
                 self.remarks(outgoing, &warnings);
                 Verdict::Identical
             }

@@ -55,10 +55,14 @@ pub(super) async fn plan(request: &PlanRequest) -> Result<Plan> {
             steps.run(named.name, planner.level(level)).await?;
         }
     }
+    if request.terms.existing.prunes() {
+        steps.run("what the point does not have", planner.extras()).await?;
+    }
     for hook in hooks::wanted(&planner.session.point.point, &request.terms) {
         planner.findings.note(format!("hook {} runs `{}` afterwards", hook.name, hook.command.join(" ")));
     }
     planner.session.missed().into_iter().for_each(|problem| planner.findings.problem(problem));
+    planner.session.sought.unused().for_each(|note| planner.findings.note(note));
     let point = &planner.session.point.point;
     let found = planner.findings.total();
     Ok(Plan {

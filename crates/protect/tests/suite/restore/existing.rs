@@ -101,3 +101,43 @@ async fn a_binding_that_both_use_gets_subjects_added() {
     assert_eq!(again.outcome, Outcome::Completed, "{}", problems(&again));
     assert_eq!((again.count(Verdict::Created), again.count(Verdict::Updated)), (0, 0), "{:?}", again.objects);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_updated_is_created_anew_and_data_never() {
+    let claim = |mode: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: safe, namespace: coinage}}\n\
+             spec: {{accessModes: [{mode}], storageClassName: none, resources: {{requests: {{storage: 1Mi}}}}}}\n"
+        )
+    };
+    let [a, b] = sites().await;
+    a.apply(&(BANK.replace("bank", "coinage") + &claim("ReadWriteOnce"))).await.unwrap();
+    let coinage = Protected::new("coinage", &["coinage"]).await;
+    coinage.backup(&admin(a).await).await;
+    let fixed = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rates, namespace: coinage}\nimmutable: true\ndata: {eur: '9.0'}\n";
+    let space = "apiVersion: v1\nkind: Namespace\nmetadata: {name: coinage}\n---\n";
+    b.apply(&(space.to_owned() + fixed + &claim("ReadWriteMany"))).await.unwrap();
+    let target = admin(b).await;
+    let restored = async |existing| {
+        let (terms, request) = (terms(&[], existing), coinage.request(&target).await);
+        restore(RestoreRequest { terms, ..request }).await.unwrap()
+    };
+    let refused = restored(Existing::Replace).await;
+    assert_eq!(
+        (refused.outcome, refused.count(Verdict::Failed)),
+        (Outcome::Partial, 2),
+        "{}",
+        problems(&refused)
+    );
+
+    let uid = ["-n", "coinage", "get", "pvc", "safe", "-o", "jsonpath={.metadata.uid}"];
+    let before = b.kubectl(&uid).await.unwrap();
+    let anew = restored(Existing::Recreate).await;
+    assert_eq!((anew.outcome, anew.count(Verdict::Failed)), (Outcome::Partial, 1), "{}", problems(&anew));
+    assert!(problems(&anew).contains("persistentvolumeclaims coinage/safe"), "{}", problems(&anew));
+    assert_eq!(b.kubectl(&uid).await.unwrap(), before, "the claim is the same");
+    let data = ["-n", "coinage", "get", "configmap", "rates", "-o", "jsonpath={.data.eur}{.immutable}"];
+    assert_eq!(b.kubectl(&data).await.unwrap(), "1.0");
+    let again = restored(Existing::Recreate).await;
+    assert_eq!(again.count(Verdict::Updated), 0, "{:?}", again.objects);
+}

@@ -6,6 +6,7 @@ mod hostile;
 mod namespaces;
 mod plan;
 mod ports;
+mod prune;
 mod scale;
 mod support;
 mod terms;

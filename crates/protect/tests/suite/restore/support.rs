@@ -84,8 +84,21 @@ impl Protected {
 
     /// Makes a point.
     pub async fn backup(&self, cluster: &Cluster) -> Point {
+        backup(self.backup_request(cluster)).await.unwrap()
+    }
+
+    /// Makes the point of what is there before the newest one is restored with these namespaces.
+    pub async fn backup_before(&self, cluster: &Cluster, namespaces: &[&str]) -> Point {
+        let newest = point::list(&self.repository).await.unwrap().newest().unwrap().id.clone();
+        let mut request = BackupRequest { before: Some(newest), ..self.backup_request(cluster) };
+        request.application.spec.scope.namespaces =
+            namespaces.iter().map(|name| (*name).to_owned()).collect();
+        backup(request).await.unwrap()
+    }
+
+    fn backup_request(&self, cluster: &Cluster) -> BackupRequest {
         let now = SystemClock.now();
-        let request = BackupRequest {
+        BackupRequest {
             cluster: cluster.clone(),
             repository: self.repository.clone(),
             tenant: TenantId::default(),
@@ -94,6 +107,7 @@ impl Protected {
             run: RunId::new(now, random()),
             point: PointId::new(now, random()),
             epoch: Epoch(1),
+            before: None,
             keep_snapshots: 0,
             floor: None,
             wait: Some(Duration::from_secs(60)),
@@ -102,8 +116,7 @@ impl Protected {
             journal: Arc::new(NoJournal),
             observer: Arc::new(Silent),
             cancel: CancellationToken::new(),
-        };
-        backup(request).await.unwrap()
+        }
     }
 
     /// What a restore of the newest point is asked, to be changed by the test.
@@ -117,6 +130,7 @@ impl Protected {
             movers: None,
             run: RunId::new(SystemClock.now(), random()),
             terms: Terms { allow_privileged: true, ..Terms::default() },
+            before: None,
             as_planned: None,
             verify: false,
             wait_ready: Duration::from_secs(60),

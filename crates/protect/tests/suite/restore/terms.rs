@@ -245,6 +245,16 @@ async fn a_part_of_a_point_is_restored_and_no_more() {
     assert_eq!(report.outcome, Outcome::Completed, "{}", problems(&report));
     assert_eq!(names("part-labels").await, ["configmap/coins", "secret/plates"]);
 
+    let condition = "has(object.data.plates) || object.metadata.name.matches('^coi.s$')".to_owned();
+    let condition = Selection { condition, layer: Layer::Namespaced, ..Selection::default() };
+    let report = restored(&mint, b, only(condition, "part-condition")).await;
+    assert_eq!(report.outcome, Outcome::Completed, "{}", problems(&report));
+    assert_eq!(names("part-condition").await, ["configmap/coins"]);
+    let condition = "object.metadata.nmae == 'coins'".to_owned();
+    let misspelt = Selection { condition, layer: Layer::Namespaced, ..Selection::default() };
+    let report = restored(&mint, b, only(misspelt, "part-condition")).await;
+    assert_eq!(report.outcome, Outcome::Partial, "nothing is what was chosen");
+
     let one = Selection { objects: strings(&["configmap/part/no*"]), ..Selection::default() };
     let report = restored(&mint, b, only(one, "part-one")).await;
     assert_eq!(report.outcome, Outcome::Completed, "{}", problems(&report));

@@ -115,6 +115,7 @@ pub fn request(cluster: &Cluster, repository: &Repository, application: Applicat
         run: RunId::new(now, [1, 0, number]),
         point: PointId::new(now, [2, 0, number]),
         epoch: Epoch(1),
+        before: None,
         keep_snapshots: 0,
         floor: None,
         wait: None,
