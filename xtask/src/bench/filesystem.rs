@@ -52,6 +52,25 @@ impl Drop for FileSystem {
     }
 }
 
+/// Whether so many bytes find room where the sparse files are: one that is not backed looks like a full volume.
+///
+/// # Errors
+/// If they do not.
+pub fn ensure_room(bytes: u64) -> Result<()> {
+    let ground = workspace::target();
+    let found =
+        rustix::fs::statvfs(&ground).with_context(|| format!("cannot look at {}", ground.display()))?;
+    let (free, gib) = (found.f_bavail * found.f_frsize, |bytes: u64| bytes as f64 / f64::from(1 << 30));
+    ensure!(
+        free >= bytes,
+        "it needs some {:.0} GiB below {}, and {:.0} are free: make room, or set CARGO_TARGET_DIR",
+        gib(bytes),
+        ground.display(),
+        gib(free)
+    );
+    Ok(())
+}
+
 /// Writes everything that is cached for a file system to its device.
 pub fn sync(path: &Path) -> Result<()> {
     let directory = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;

@@ -45,11 +45,13 @@ pub fn cost_of(command: &mut Command, good: &[i32]) -> Result<(Cost, String)> {
     let status = child.wait();
     let cost = watch.end();
     let status = status?;
-    let said = tail(&mut errors)?;
+    // A mover says what is wrong in its last event.
+    let (said, told) = (tail(&mut errors)?, tail(&mut output)?);
     ensure!(
         status.code().is_some_and(|code| good.contains(&code)),
-        "{} ended with {status}: {said}",
-        shown(command)
+        "{} ended with {status}: {said}\n{}",
+        shown(command),
+        told.lines().last().unwrap_or_default()
     );
     output.seek(SeekFrom::Start(0))?;
     let mut text = String::new();

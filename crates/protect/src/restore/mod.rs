@@ -2,8 +2,8 @@
 //!
 //! Objects go level by level ([`holdfast_model::restore::order`]), each level side by side, from
 //! the vault straight to the API server: created first and compared only if something is there
-//! already, so that restoring twice changes nothing. Nothing is deleted, unless told to (`recreation`). Claims are filled
-//! before anything uses them. What stands in the way of requests, webhooks above all, comes last,
+//! already, so that restoring twice changes nothing. Nothing is deleted, unless told to (`recreation`, `prune`).
+//! Claims are filled before anything uses them. What stands in the way of requests, webhooks above all, comes last,
 //! after the workloads are ready.
 //!
 //! [`restore_volumes`] restores data alone, into claims that are there already.

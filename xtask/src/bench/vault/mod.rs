@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use holdfast_testbed::{Cache, Part};
 use serde_json::json;
 
-use super::filesystem::{FileSystem, sync};
+use super::filesystem::{FileSystem, ensure_room, sync};
 use super::report::Report;
 use super::tree::{self, Entry, Vocabulary};
 use super::{Arguments, enclosure};
@@ -67,6 +67,9 @@ pub fn run_files(options: &FilesOptions, arguments: &Arguments, report: Report) 
 /// Part of the bytes that changes between two backups.
 const CHANGE: f64 = 0.01;
 
+/// How often the bytes find themselves on disk at most: as a copy, or in a repository, and restored, for each side.
+const ROOM: u64 = 8;
+
 /// Measures and judges.
 pub fn run(work: Work, options: &Options, arguments: &Arguments, mut report: Report) -> Result<Report> {
     report.bench = work.name();
@@ -79,6 +82,7 @@ pub fn run(work: Work, options: &Options, arguments: &Arguments, mut report: Rep
     let source = disk.path().join("data");
     let words = Vocabulary::new(arguments.seed);
     let mut entries = generate(work, arguments, &source, &words)?;
+    ensure_room(ROOM * tree::bytes_of(&entries))?;
     report.work = json!({
         "files": entries.len(),
         "bytes": tree::bytes_of(&entries),
