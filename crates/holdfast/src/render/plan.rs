@@ -29,8 +29,12 @@ pub(crate) fn plan(plan: &Plan, diff: bool, view: &View) -> String {
     waiting(plan, &mut details);
     reverters(plan, &mut details);
     privileged(plan, &shown, &mut details);
-    if !plan.notes.is_empty() {
+    let deletes = plan.terms.existing.deletes();
+    if !plan.notes.is_empty() || deletes {
         details.section("To know");
+        if deletes {
+            details.item("before anything is deleted, a point is made of what is there");
+        }
         for note in &plan.notes {
             details.item(note);
         }

@@ -22,7 +22,7 @@ fn is_namespace(of: &ResourceType) -> bool {
 }
 
 /// A problem for each group that did not answer: what it serves is unknown, so is what is missing.
-pub(super) fn stale(discovery: &Discovery) -> Vec<Problem> {
+pub(crate) fn stale(discovery: &Discovery) -> Vec<Problem> {
     let lost = discovery.stale.iter().filter(|stale| !is_measurement(&stale.group));
     lost.map(|stale| {
         let subject = format!("all objects of API group {}", stale.group);

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use claims::{Claim, Claims, claims};
 pub(crate) use findings::marked;
-pub(crate) use kinds::selected;
+pub(crate) use kinds::{selected, stale};
 pub use namespaces::Namespaces;
 
 use crate::error::{Error, Result};

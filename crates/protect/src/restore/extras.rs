@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::booking::is_fatal;
 use super::session::Session;
 use super::state::state_of;
-use crate::capture::{marked, selected};
+use crate::capture::{marked, selected, stale};
 use crate::error::{Error, Result};
 use crate::point::file_name;
 
@@ -28,7 +28,7 @@ const FEW: usize = 8;
 /// As long a chain of owners as anybody makes.
 const OWNERS: usize = 8;
 
-const HINT: &str = "nothing of it was deleted; plan again, or delete it by hand";
+const HINT: &str = "look at it; then plan again, or delete it by hand";
 
 /// What is at the target and not in the point.
 #[derive(Debug, Default)]
@@ -81,6 +81,7 @@ impl Session {
         let search =
             Search { session: self, labels: selector.labels.clone(), grounds: self.grounds().await? };
         let served = self.served();
+        found.problems.extend(stale(served.discovery()));
         for of in selected(served.discovery(), &selector, true) {
             if of.namespaced && self.chooses_type(&of) {
                 search.of_type(&of, &mut found).await?;
@@ -236,7 +237,9 @@ impl Search<'_> {
                 match self.session.cluster.list_all(of, options).await {
                     Ok(objects) => {
                         for object in objects {
-                            self.climb(namespace, &object, of, &mut keepers).await?;
+                            if let Some(problem) = self.climb(namespace, &object, of, &mut keepers).await? {
+                                problems.push((namespace.to_owned(), problem));
+                            }
                         }
                     }
                     Err(error) if is_fatal(&error) => return Err(error.into()),
@@ -260,16 +263,24 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Notes down who owns an object that holds data, and who owns those.
+    /// Notes down who owns an object that holds data, and who owns those; a problem if that cannot be told, since
+    /// then any object of the namespace may be one of them.
     async fn climb(
         &self,
         namespace: &str,
         object: &RawObject,
         of: &ResourceType,
         keepers: &mut BTreeMap<String, ObjectRef>,
-    ) -> Result<()> {
+    ) -> Result<Option<Problem>> {
         let (data, session) = (object.object_ref(of), self.session);
-        let mut above = vec![object.parse().unwrap_or_default()];
+        let unknown = |why: String| {
+            let message = format!("who owns {data} cannot be told, so nothing of the namespace goes: {why}");
+            Ok(Some(unclear(format!("namespace {namespace}"), message)))
+        };
+        let mut above = match object.parse() {
+            Ok(object) => vec![object],
+            Err(error) => return unknown(error.to_string()),
+        };
         for _ in 0..OWNERS {
             let mut next = Vec::new();
             for mut owned in std::mem::take(&mut above) {
@@ -278,21 +289,23 @@ impl Search<'_> {
                     // What a pod asks for as its scratch space is made to go with it.
                     let is_new = !is_pod(&owner) && keepers.insert(uid, data.clone()).is_none();
                     let served = session.served();
-                    let Some(of) = served.kind(&owner.api_version, &owner.kind).filter(|_| is_new) else {
+                    if !is_new {
                         continue;
+                    }
+                    let Some(of) = served.kind(&owner.api_version, &owner.kind) else {
+                        return unknown(format!("{owner} is of a kind that is not served"));
                     };
                     let namespace = of.namespaced.then_some(namespace);
                     match session.cluster.get(of, namespace, &owner.name).await {
                         Ok(found) => next.extend(found),
                         Err(error) if is_fatal(&error) => return Err(error.into()),
-                        // Whoever is above one that may not be read is not ours to delete either.
-                        Err(_) => {}
+                        Err(error) => return unknown(error.to_string()),
                     }
                 }
             }
             above = next;
         }
-        Ok(())
+        if above.is_empty() { Ok(None) } else { unknown(format!("there are more than {OWNERS} above it")) }
     }
 }
 

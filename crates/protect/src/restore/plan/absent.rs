@@ -117,10 +117,13 @@ impl Planner<'_> {
             Some(namespace) => format!("the caller may not {verb} {of} in namespace {namespace}"),
             None => format!("the caller may not {verb} {of}"),
         };
-        let problem = Problem::new("cluster.forbidden", "", message);
-        Ok(Some(Verdict::cannot(
-            problem.hint("`holdfast rbac restore` prints the rights that a restore needs"),
-        )))
+        let hint = match write {
+            Write::Delete => {
+                "give the caller that right, which `holdfast rbac` does not print, or choose another policy"
+            }
+            _ => "`holdfast rbac restore` prints the rights that a restore needs",
+        };
+        Ok(Some(Verdict::cannot(Problem::new("cluster.forbidden", "", message).hint(hint))))
     }
 
     /// Books what the server remarked about an object, as the restore would.

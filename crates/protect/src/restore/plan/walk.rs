@@ -55,9 +55,6 @@ pub(super) async fn plan(request: &PlanRequest) -> Result<Plan> {
             steps.run(named.name, planner.level(level)).await?;
         }
     }
-    if request.terms.existing.deletes() {
-        planner.findings.note("before it deletes anything, a point is made of what is there".to_owned());
-    }
     if request.terms.existing.prunes() {
         steps.run("what the point does not have", planner.extras()).await?;
     }
