@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use futures::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::blob::{Decoded, decode};
-use super::segment::{Segment, plan};
+use super::segment::{LONGEST, Segment, plan};
 use super::{Reader, blob, parse_tree};
 use crate::crypto::Key;
 use crate::error::{Error, Result};
@@ -41,12 +40,14 @@ struct Fetch {
     report: Mutex<FetchReport>,
     /// The sink's error, which ends the fetch.
     refused: Mutex<Option<std::io::Error>>,
+    /// Memory of stretches that are done with, for as many as are read at once.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 /// A stretch that was read, and the right to hold it in memory.
 struct Loaded {
     segment: Segment,
-    content: Result<Bytes>,
+    content: Result<Vec<u8>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -62,6 +63,7 @@ pub(super) async fn all(
         sink: Box::new(sink),
         report: Mutex::default(),
         refused: Mutex::default(),
+        spare: Mutex::default(),
     });
     run(reader, &fetch, segments).await?;
     let again = fetch.report().failed.split_off(0);
@@ -82,7 +84,7 @@ async fn run(reader: &Reader, fetch: &Arc<Fetch>, segments: Vec<Segment>) -> Res
     let (queue, waiting) = crossbeam_channel::bounded(READS_IN_FLIGHT);
     let threads = start_threads(fetch, &waiting)?;
     drop(waiting);
-    let reads = futures::stream::iter(segments).map(|segment| load(reader, &permits, &queue, segment));
+    let reads = futures::stream::iter(segments).map(|segment| load(reader, fetch, &permits, &queue, segment));
     let mut reads = reads.buffer_unordered(READS_IN_FLIGHT);
     while reads.next().await.is_some() {
         if fetch.refused().is_some() {
@@ -99,11 +101,18 @@ async fn run(reader: &Reader, fetch: &Arc<Fetch>, segments: Vec<Segment>) -> Res
 }
 
 /// Reads one segment and queues it. There are as many places as permits, so queueing never waits.
-async fn load(reader: &Reader, permits: &Arc<Semaphore>, queue: &Sender<Loaded>, segment: Segment) {
+async fn load(
+    reader: &Reader,
+    fetch: &Fetch,
+    permits: &Arc<Semaphore>,
+    queue: &Sender<Loaded>,
+    segment: Segment,
+) {
     // The semaphore is never closed.
     let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return };
     let path = pack::path(&segment.pack);
-    let content = reader.repository.store.get_range(&path, segment.range.clone()).await;
+    let memory = fetch.spare().pop().unwrap_or_else(|| Vec::with_capacity(LONGEST as usize));
+    let content = reader.repository.store.get_range_into(&path, segment.range.clone(), memory).await;
     // Nobody takes it any more once the sink has refused.
     let _ = queue.try_send(Loaded { segment, content, _permit: permit });
 }
@@ -153,6 +162,8 @@ impl Fetch {
                 }
             }
         }
+        // Before the permit is given back: whoever gets that finds it.
+        self.spare().extend(content.ok().filter(|memory| memory.capacity() as u64 <= LONGEST));
         let mut report = self.report();
         report.blobs += blobs;
         report.bytes += bytes;
@@ -187,11 +198,15 @@ impl Fetch {
     }
 
     fn report(&self) -> MutexGuard<'_, FetchReport> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.report)
     }
 
     fn refused(&self) -> MutexGuard<'_, Option<std::io::Error>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.refused)
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        lock(&self.spare)
     }
 }
 

@@ -7,10 +7,11 @@ use crate::id::{BlobId, BlobKind, PackId};
 use crate::index::{Index, Location};
 use crate::pack::PackedBlob;
 
-/// Wanted blobs this close to each other are read together with what lies between.
-const GAP: u64 = 64 << 10;
-/// No stretch grows beyond this, unless a single blob is longer.
-const LONGEST: u64 = 4 << 20;
+/// Wanted blobs this close to each other are read together with what lies between: about what passes
+/// in the time that a request of its own costs a server.
+const GAP: u64 = 512 << 10;
+/// No stretch grows beyond this many bytes, unless a single blob is longer.
+pub(super) const LONGEST: u64 = 4 << 20;
 
 /// A stretch of a pack with the wanted blobs in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

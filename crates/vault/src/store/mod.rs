@@ -2,17 +2,20 @@
 
 mod claim;
 mod connect;
+mod receive;
 mod retry;
 mod throttle;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 
 pub use claim::Claim;
 pub use connect::{Credentials, StoreOptions};
@@ -177,17 +180,43 @@ impl Store {
         self.fetch(path, Some(range)).await
     }
 
-    async fn fetch(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
+    /// As [`Self::get_range`], into the memory of `buffer`: who reads much saves the pages of its own
+    /// that each answer would have.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], also if the object ends before the range begins.
+    pub async fn get_range_into(&self, path: &str, range: Range<u64>, buffer: Vec<u8>) -> Result<Vec<u8>> {
         let location = self.path(path);
+        // An attempt that fails takes it along, and the next one starts with new memory.
+        let buffer = Mutex::new(buffer);
         let attempt = || async {
-            let range = range.clone().map(GetRange::Bounded);
-            let options = GetOptions { range, ..GetOptions::default() };
-            let bytes = self.inner.objects.get_opts(&location, options).await?.bytes().await?;
-            self.pass(bytes.len()).await;
-            self.inner.counters.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let found = self.ask(&location, Some(range.clone())).await?;
+            let memory = std::mem::take(&mut *buffer.lock().unwrap_or_else(PoisonError::into_inner));
+            let bytes = receive::receive(found, memory).await?;
+            self.received(bytes.len()).await;
             Ok(bytes)
         };
         self.retried("read", &location, attempt).await
+    }
+
+    async fn fetch(&self, path: &str, range: Option<Range<u64>>) -> Result<Bytes> {
+        let location = self.path(path);
+        let attempt = || async {
+            let bytes = self.ask(&location, range.clone()).await?.bytes().await?;
+            self.received(bytes.len()).await;
+            Ok(bytes)
+        };
+        self.retried("read", &location, attempt).await
+    }
+
+    async fn ask(&self, location: &Path, range: Option<Range<u64>>) -> object_store::Result<GetResult> {
+        let range = range.map(GetRange::Bounded);
+        self.inner.objects.get_opts(location, GetOptions { range, ..GetOptions::default() }).await
+    }
+
+    async fn received(&self, bytes: usize) {
+        self.pass(bytes).await;
+        self.inner.counters.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Size of the object in bytes.
@@ -383,6 +412,25 @@ mod tests {
         assert_eq!(store.get("x").await.unwrap(), "first");
         let error = store.put_unique("x", Bytes::from_static(b"longer")).await.unwrap_err();
         assert!(error.to_string().contains("5 bytes instead of 6"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn ranges_are_read_into_memory_that_was_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", directory.path().display());
+        let on_disk = Store::connect(&url, &StoreOptions::default(), &Credentials::none()).unwrap();
+        for store in [Store::in_memory(), on_disk] {
+            store.put_unique("x", Bytes::from_static(b"0123456789")).await.unwrap();
+            let mut memory = Vec::with_capacity(64);
+            memory.extend_from_slice(b"what was there before");
+            let used = memory.as_ptr();
+            for (range, content) in [(2..7, &b"23456"[..]), (8..12, b"89"), (0..10, b"0123456789")] {
+                memory = store.get_range_into("x", range, memory).await.unwrap();
+                assert_eq!((memory.as_slice(), memory.as_ptr()), (content, used));
+            }
+            assert!(store.get_range_into("x", 11..12, memory).await.is_err());
+            assert_eq!(store.stats().received, 17);
+        }
     }
 
     #[tokio::test]

@@ -47,8 +47,9 @@ struct Contents {
     spans: Vec<Span>,
 }
 
-/// Blobs per batch: some hundreds of megabytes to fetch, some megabytes to hold.
-const SPANS: usize = 16 * 1024;
+/// Blobs per batch: up to some gigabytes to fetch, some ten megabytes to hold. A pack is read anew for
+/// every batch that needs something of it, in more and smaller stretches the more batches there are.
+const SPANS: usize = 64 * 1024;
 
 impl Batch {
     pub(super) fn is_full(&self, directories: usize) -> bool {
