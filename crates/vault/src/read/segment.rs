@@ -7,8 +7,8 @@ use crate::id::{BlobId, BlobKind, PackId};
 use crate::index::{Index, Location};
 use crate::pack::PackedBlob;
 
-/// Wanted blobs this close to each other are read together with what lies between: about what passes
-/// in the time that a request of its own costs a server.
+/// Wanted blobs this close to each other are read together with what lies between, which costs less than
+/// a request of its own.
 const GAP: u64 = 512 << 10;
 /// No stretch grows beyond this many bytes, unless a single blob is longer.
 pub(super) const LONGEST: u64 = 4 << 20;

@@ -47,8 +47,9 @@ struct Contents {
     spans: Vec<Span>,
 }
 
-/// Blobs per batch: up to some gigabytes to fetch, some ten megabytes to hold. A pack is read anew for
-/// every batch that needs something of it, in more and smaller stretches the more batches there are.
+/// Blobs, or files, per batch: up to some gigabytes to fetch. A pack is read anew for every batch that needs something
+/// of it, in more and smaller stretches the more batches there are. Two batches of small files, with what is known of
+/// each of them, are some hundred megabytes.
 const SPANS: usize = 64 * 1024;
 
 impl Batch {
